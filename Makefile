@@ -1,0 +1,57 @@
+# Everything the project does, from a fresh machine with Python 3.11, gcc and make.
+# VENV and PYTHON may be set from outside: make test VENV=/tmp/venv PYTHON=python3.12
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTOS := $(wildcard proto/ring/v1/*.proto)
+SOURCES := lpr ring projections server.py tests deploy
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check bench format proto lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## make .venv with everything in it
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (about 1.3 GB; a minute or two)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## the main job, end to end, on this machine; ends by itself
+	$(BIN)/python deploy/demo/demo.py
+
+run: $(STAMP) ## the demo's ring, kept up until Ctrl-C
+	$(BIN)/python deploy/demo/demo.py --keep
+
+test: $(STAMP) ## every test
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, formatting, types, generated code up to date
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	BIN=$(BIN) deploy/generate-proto.sh --check
+
+bench: $(STAMP) ## the benchmarks
+	$(BIN)/python -m tests.benchmarks
+
+format: $(STAMP) ## put the sources in form
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+proto: $(STAMP) ## generate the modules and type stubs of proto/
+	BIN=$(BIN) deploy/generate-proto.sh
+
+lock: $(STAMP) ## resolve the dependencies anew
+	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --strip-extras --upgrade -o requirements.lock pyproject.toml
+
+clean: ## remove what setup made
+	rm -rf $(VENV) *.egg-info
