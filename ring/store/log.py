@@ -1,0 +1,41 @@
+"""The port of the event log, which every event store adapter implements.
+
+Always true of a log: positions only grow and are never given twice, even after deletions; an
+event becomes visible only together with every event of a lower position; one `insert_events`
+call is one transaction, tracking included.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from uuid import UUID
+
+from eventsourcing.persistence import Notification, ProcessRecorder
+
+
+class EventLog(ProcessRecorder):
+    """`eventsourcing`'s process recorder, and what the ring needs beyond it.
+
+    `select_notifications(topics=...)` must be cheap for any topic but `ring.read`, however many
+    reads lie between.
+    """
+
+    @property
+    @abstractmethod
+    def log_id(self) -> str:
+        """UUID of this log, new when it is created or restored."""
+
+    @abstractmethod
+    def head(self) -> int:
+        """The highest position ever given; 0 in an empty log."""
+
+    @abstractmethod
+    def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
+        """The events at these positions, in order of position; those that are gone are left out."""
+
+    @abstractmethod
+    def select_known(self, originator_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the streams that have an event."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes every connection."""

@@ -1,0 +1,203 @@
+"""The event log on SQLite: the embedded default.
+
+Always true here: one process writes, any number read; a commit is on the disk before it is
+reported (WAL with synchronous=FULL).
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from eventsourcing.persistence import IntegrityError, Notification, StoredEvent, Tracking
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteFactory,
+    SQLiteProcessRecorder,
+)
+
+from ring.store.log import EventLog
+
+_COLUMNS = "position, originator_id, originator_version, topic, state"
+
+_SCHEMA = (
+    # AUTOINCREMENT: a position is never given twice, even when the tail was deleted.
+    """CREATE TABLE IF NOT EXISTS stored_events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    originator_id TEXT NOT NULL,
+    originator_version INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    state BLOB NOT NULL,
+    UNIQUE (originator_id, originator_version))""",
+    # Finds the few events of the other topics between the many reads.
+    """CREATE INDEX IF NOT EXISTS stored_events_topic ON stored_events (topic, position)
+    WHERE topic <> 'ring.read'""",
+    """CREATE TABLE IF NOT EXISTS log_identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1), log_id TEXT NOT NULL)""",
+)
+
+
+class _Pool(SQLiteConnectionPool):
+    def _create_connection(self) -> SQLiteConnection:
+        connection = super()._create_connection()
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA cache_size=-65536")
+        return connection
+
+
+class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
+    """The adapter. Made by `Factory`, or alone by `open_log`."""
+
+    def __init__(self, datastore: SQLiteDatastore, *, events_table_name: str = "stored_events"):
+        super().__init__(datastore, events_table_name=events_table_name)
+        self._log_id: str | None = None
+        self._insert = (
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state) "
+            "VALUES (?,?,?,?)"
+        )
+
+    def construct_create_table_statements(self) -> list[str]:
+        """The schema: the library's tracking table, our own events table."""
+        statements = super().construct_create_table_statements()
+        return [s for s in statements if "stored_events" not in s] + list(_SCHEMA)
+
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        c.execute("INSERT OR IGNORE INTO log_identity VALUES (1, ?)", (str(uuid4()),))
+
+    @property
+    def log_id(self) -> str:
+        """UUID of this log."""
+        if self._log_id is None:
+            with self.datastore.transaction(commit=False) as c:
+                c.execute("SELECT log_id FROM log_identity")
+                self._log_id = str(c.fetchone()[0])
+        return self._log_id
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int]:
+        # One statement for the whole group. In one transaction of the only writer,
+        # AUTOINCREMENT numbers rows one after the other, so the last number tells all.
+        count = len(stored_events)
+        positions: Sequence[int] = ()
+        if count:
+            try:
+                c.executemany(
+                    self._insert,
+                    [
+                        (s.originator_id.hex, s.originator_version, s.topic, s.state)  # type: ignore[union-attr]
+                        for s in stored_events
+                    ],
+                )
+            except sqlite3.IntegrityError as error:
+                raise IntegrityError(error) from error
+            c.execute("SELECT last_insert_rowid()")
+            last = int(c.fetchone()[0])
+            positions = range(last - count + 1, last + 1)
+        tracking: Tracking | None = kwargs.get("tracking")
+        if tracking is not None:
+            self._insert_tracking(c, tracking)
+        return positions
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """As the library's, by position; topics other than ring.read by their own index."""
+        where, params = [], list[Any]()
+        if start is not None:
+            where.append("position >= ?" if inclusive_of_start else "position > ?")
+            params.append(start)
+        if stop is not None:
+            where.append("position <= ?")
+            params.append(stop)
+        if topics:
+            where.append(f"topic IN ({','.join('?' * len(topics))})")
+            params += topics
+            if "ring.read" not in topics:
+                where.append("topic <> 'ring.read'")
+        condition = f"WHERE {' AND '.join(where)}" if where else ""
+        return self._select(
+            f"SELECT {_COLUMNS} FROM stored_events {condition} ORDER BY position LIMIT ?",  # noqa: S608
+            [*params, limit],
+        )
+
+    def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
+        """The events at these positions."""
+        return self._select(
+            f"SELECT {_COLUMNS} FROM stored_events "  # noqa: S608
+            "WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position",
+            [json.dumps(list(positions))],
+        )
+
+    def _select(self, statement: str, params: Sequence[Any]) -> list[Notification]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(statement, params)
+            return [
+                Notification(
+                    id=row[0],
+                    originator_id=UUID(hex=row[1]),
+                    originator_version=row[2],
+                    topic=row[3],
+                    state=row[4],
+                )
+                for row in c.fetchall()
+            ]
+
+    def select_known(self, originator_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the streams that have an event."""
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT DISTINCT originator_id FROM stored_events "
+                "WHERE originator_id IN (SELECT value FROM json_each(?))",
+                [json.dumps([i.hex for i in originator_ids])],
+            )
+            return {UUID(hex=row[0]) for row in c.fetchall()}
+
+    def head(self) -> int:
+        """The highest position ever given."""
+        with self.datastore.transaction(commit=False) as c:
+            c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'")
+            row = c.fetchone()
+            return int(row[0]) if row else 0
+
+    def max_notification_id(self) -> int:
+        """As `head`."""
+        return self.head()
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.datastore.close()
+
+
+class Factory(SQLiteFactory):
+    """What `PERSISTENCE_MODULE=ring.store.sqlite` brings."""
+
+    process_recorder_class = SQLiteEventLog
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        self.datastore.close()
+        self.datastore = datastore_of(str(self.env.get("SQLITE_DBNAME")))
+
+
+def datastore_of(path: str) -> SQLiteDatastore:
+    """A datastore whose commits are durable. `path` is that of the database file."""
+    datastore = SQLiteDatastore(path, lock_timeout=30, pool_size=4, max_overflow=60)
+    pool = datastore.pool
+    datastore.pool = _Pool(
+        db_name=path, lock_timeout=30, pool_size=4, max_overflow=60, pool_timeout=30
+    )
+    pool.close()
+    return datastore
