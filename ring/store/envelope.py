@@ -7,7 +7,7 @@ key ids are kept free for encryption, so that it can come without touching old e
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import Mapper, StoredEvent
+from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from ring.events import Event, event_class
 
@@ -38,6 +38,9 @@ def unseal(state: bytes) -> bytes:
 class EnvelopeMapper(Mapper[UUID]):
     """Between events and stored events; takes the place of the library's JSON mapper."""
 
+    def __init__(self) -> None:
+        super().__init__(JSONTranscoder())
+
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         """Seals an event."""
         return StoredEvent(
@@ -47,7 +50,7 @@ class EnvelopeMapper(Mapper[UUID]):
             state=seal(domain_event.body.SerializeToString(deterministic=True)),
         )
 
-    def to_domain_event(self, stored_event: StoredEvent) -> Event[Any]:  # type: ignore[override]
+    def to_domain_event(self, stored_event: StoredEvent) -> Event[Any]:
         """Opens a stored event. UnreadableEventError where it can't."""
         try:
             cls = event_class(stored_event.topic)

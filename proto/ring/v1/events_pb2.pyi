@@ -304,27 +304,49 @@ class EntriesStaged(_message.Message):
 
     AT_FIELD_NUMBER: _builtins.int
     ADDED_FIELD_NUMBER: _builtins.int
-    REMOVED_ENTRY_IDS_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def added(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.HotlistEntry]: ...
     @_builtins.property
-    def removed_entry_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovedEntry]: ...
     def __init__(
         self,
         *,
         at: _timestamp_pb2.Timestamp | None = ...,
         added: _abc.Iterable[_alert_pb2.HotlistEntry] | None = ...,
-        removed_entry_ids: _abc.Iterable[_builtins.str] | None = ...,
+        removed: _abc.Iterable[Global___RemovedEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "at", b"at", "removed_entry_ids", b"removed_entry_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "at", b"at", "removed", b"removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EntriesStaged: _TypeAlias = EntriesStaged  # noqa: Y015
+
+@_typing.final
+class RemovedEntry(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    PLATE_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.str
+    plate: _builtins.str
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.str = ...,
+        plate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "plate", b"plate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovedEntry: _TypeAlias = RemovedEntry  # noqa: Y015
 
 @_typing.final
 class EntriesActivated(_message.Message):

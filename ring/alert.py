@@ -1,0 +1,99 @@
+"""An alert: one read matched one hotlist entry.
+
+Always true here: its identity follows from the read and the entry, so however often they are
+matched, there is one.
+"""
+
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from proto.ring.v1 import alert_pb2
+from proto.ring.v1.common_pb2 import LogPosition
+from proto.ring.v1.events_pb2 import AlertAcknowledged, AlertRaised, AlertResolved
+from ring.errors import InvalidRequest, StateForbids
+from ring.events import Event, EventSourced
+
+DISPOSITIONS = ("confirmed", "misread", "not of interest", "no action")
+
+
+class Alert(EventSourced):
+    """Raised, acknowledged, resolved with a disposition."""
+
+    class Raised(Event[AlertRaised]):
+        """A read matched an entry."""
+
+        TOPIC = "ring.alert.raised"
+        BODY = AlertRaised
+
+    class Acknowledged(Event[AlertAcknowledged]):
+        """Somebody has seen it."""
+
+        TOPIC = "ring.alert.acknowledged"
+        BODY = AlertAcknowledged
+
+    class Resolved(Event[AlertResolved]):
+        """How it ended."""
+
+        TOPIC = "ring.alert.resolved"
+        BODY = AlertResolved
+
+    raised: AlertRaised
+    state = alert_pb2.ALERT_STATE_UNSPECIFIED
+    disposition = ""
+
+    def acknowledge(self, by: str, note: str, at: Timestamp) -> bool:
+        """Somebody has seen it; False where that is known. StateForbids once it is resolved."""
+        if self.state == alert_pb2.ALERT_STATE_ACKNOWLEDGED:
+            return False
+        if self.state == alert_pb2.ALERT_STATE_RESOLVED:
+            raise StateForbids(f"the alert is resolved already, as {self.disposition!r}")
+        body = AlertAcknowledged(at=at, alert_id=str(self.id), by=by, note=note)
+        self.trigger(self.Acknowledged, body)
+        return True
+
+    def resolve(self, disposition: str, by: str, note: str, at: Timestamp) -> bool:
+        """How it ended; False where that is known. StateForbids where it ended otherwise."""
+        if disposition not in DISPOSITIONS:
+            raise InvalidRequest(
+                f"{disposition!r} is not a disposition: use one of {', '.join(DISPOSITIONS)}"
+            )
+        if self.state == alert_pb2.ALERT_STATE_RESOLVED:
+            if self.disposition == disposition:
+                return False
+            raise StateForbids(f"the alert is resolved already, as {self.disposition!r}")
+        body = AlertResolved(
+            at=at, alert_id=str(self.id), by=by, disposition=disposition, note=note
+        )
+        self.trigger(self.Resolved, body)
+        return True
+
+    def when(self, event: Event[Any]) -> None:
+        """Folds one event in."""
+        match event:
+            case Alert.Raised():
+                self.raised = event.body
+                self.state = alert_pb2.ALERT_STATE_RAISED
+            case Alert.Acknowledged():
+                self.state = alert_pb2.ALERT_STATE_ACKNOWLEDGED
+            case Alert.Resolved():
+                self.state = alert_pb2.ALERT_STATE_RESOLVED
+                self.disposition = event.body.disposition
+
+    def message(self, position: LogPosition) -> alert_pb2.Alert:
+        """It as the world sees it, after the event at `position`."""
+        raised = self.raised
+        return alert_pb2.Alert(
+            alert_id=raised.alert_id,
+            position=position,
+            hotlist=raised.hotlist,
+            agency=raised.agency,
+            entry=raised.entry,
+            sighting=raised.sighting,
+            match_probability=raised.match_probability,
+            match_path=raised.match_path,
+            state=self.state,
+            raised_at=raised.at,
+            delayed=raised.delayed,
+            disposition=self.disposition,
+        )

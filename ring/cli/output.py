@@ -1,0 +1,109 @@
+"""What a command prints: answers on stdout, everything else on stderr.
+
+JSON is protobuf's own mapping with the field names of the protocol. Tables are never cut off
+where stdout is no terminal: a pipe gets every character.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from rich.progress import Progress
+
+    from proto.ring.v1.common_pb2 import LogPosition
+
+
+def to_dict(message: Message) -> dict[str, Any]:
+    """The message in protobuf's JSON form, as Python values."""
+    from google.protobuf.json_format import MessageToDict
+
+    fields: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    return fields
+
+
+def print_json(value: Message | dict[str, Any]) -> None:
+    """One object on one line, flushed."""
+    fields = value if isinstance(value, dict) else to_dict(value)
+    print_line(json.dumps(fields, ensure_ascii=False))
+
+
+def print_line(text: str) -> None:
+    """A line on stdout, flushed, so that a reader down the pipe has it at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line on stderr, beside the answer."""
+    sys.stdout.flush()
+    sys.stderr.write(f"ring: {text}\n")
+    sys.stderr.flush()
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Iterable[str] = (),
+    caption: str = "",
+) -> None:
+    """A table for people. `right` names the columns whose cells end at the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+    table = Table(
+        title=title,
+        caption=caption or None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        pad_edge=False,
+    )
+    ends_right = set(right)
+    for name in columns:
+        table.add_column(name, justify="right" if name in ends_right else "left", overflow="fold")
+    for row in rows:
+        # Text, not markup: a plate list's reason may well hold square brackets.
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console.print(table)
+
+
+def printable(text: str) -> str:
+    """The text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr, shown in a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def show_position(position: LogPosition) -> str:
+    """LOGID:POSITION, as --at-least and --after take it."""
+    return f"{position.log_id}:{position.position}"
+
+
+def show_direction(direction: int) -> str:
+    """entry, exit, or a dash where it is not known."""
+    return {1: "entry", 2: "exit"}.get(direction, "–")

@@ -1,0 +1,173 @@
+"""A hotlist: the plates that an agency has a reason to look for.
+
+Always true here: entries are staged in the stream of one import and made live by one event, so a
+list changes as a whole or not at all, and has a version for each change. An entry that is the
+same in every field as a live one keeps its id; any other gets a new one.
+"""
+
+import hashlib
+from typing import Any
+from uuid import UUID, uuid4
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.events_pb2 import EntriesActivated, EntriesStaged, HotlistCreated, RemovedEntry
+from ring.errors import InvalidRequest
+from ring.events import Event, EventSourced
+from ring.values import hotlist_id, name_of, plate_of
+
+CHUNK = 5000
+DEFAULT_AGENCY = "default"
+DEFAULT_FLOOR = 0.5
+
+
+class Hotlist(EventSourced):
+    """Created by an agency, changed by imports and removals."""
+
+    class Created(Event[HotlistCreated]):
+        """There is such a list; nothing is on it."""
+
+        TOPIC = "ring.hotlist.created"
+        BODY = HotlistCreated
+
+    class Activated(Event[EntriesActivated]):
+        """What was staged in an import is live from here on."""
+
+        TOPIC = "ring.hotlist.activated"
+        BODY = EntriesActivated
+
+    created: HotlistCreated
+    entries = 0
+    changes = 0
+
+    @classmethod
+    def create(cls, agency: str, name: str, floor: float, at: Timestamp) -> "Hotlist":
+        """A new, empty list. `floor`: reads of a lower confidence raise no alert, 0..1."""
+        name_of(agency, "agency")
+        name_of(name, "hotlist name")
+        if not 0.0 <= floor <= 1.0:
+            raise InvalidRequest(f"the confidence floor {floor} is outside 0..1")
+        hotlist = cls(hotlist_id(agency, name))
+        body = HotlistCreated(at=at, agency=agency, name=name, confidence_floor=floor)
+        hotlist.trigger(cls.Created, body)
+        return hotlist
+
+    def activate(self, staged: "Import", at: Timestamp) -> None:
+        """Makes an import live."""
+        self.trigger(
+            self.Activated,
+            EntriesActivated(
+                at=at,
+                agency=self.created.agency,
+                name=self.created.name,
+                import_id=str(staged.id),
+                chunks=staged.version,
+                version=self.changes + 1,
+                added=staged.added,
+                removed=staged.removed,
+                entries=self.entries + staged.added - staged.removed,
+                digest=staged.digest(),
+            ),
+        )
+
+    def when(self, event: Event[Any]) -> None:
+        """Folds one event in."""
+        match event:
+            case Hotlist.Created():
+                self.created = event.body
+                self.imports: list[UUID] = []
+            case Hotlist.Activated():
+                self.entries = event.body.entries
+                self.changes = event.body.version
+                self.imports.append(UUID(event.body.import_id))
+
+
+class Import(EventSourced):
+    """What is to be added to and removed from a list, in chunks."""
+
+    class Staged(Event[EntriesStaged]):
+        """A chunk of it; nothing is live yet."""
+
+        TOPIC = "ring.hotlist.staged"
+        BODY = EntriesStaged
+
+    def __init__(self, id_: UUID | None = None) -> None:
+        super().__init__(id_ or uuid4())
+        self.added = 0
+        self.removed = 0
+        self._digest = hashlib.sha256()
+
+    def stage(self, added: list[HotlistEntry], removed: list[RemovedEntry], at: Timestamp) -> None:
+        """One chunk, at most CHUNK of each."""
+        self.trigger(self.Staged, EntriesStaged(at=at, added=added, removed=removed))
+
+    def when(self, event: Event[Any]) -> None:
+        """Counts it."""
+        self.added += len(event.body.added)
+        self.removed += len(event.body.removed)
+        self._digest.update(event.body.SerializeToString(deterministic=True))
+
+    def digest(self) -> bytes:
+        """SHA-256 over the bodies in order."""
+        return self._digest.digest()
+
+
+class LiveEntries:
+    """The live entries of one list, folded from what its imports staged."""
+
+    def __init__(self) -> None:
+        self._by_content: dict[bytes, str] = {}
+        self._content: dict[str, bytes] = {}
+
+    def fold(self, staged: EntriesStaged) -> None:
+        """One staged chunk of a live import."""
+        for gone in staged.removed:
+            content = self._content.pop(gone.entry_id, None)
+            if content is not None:
+                del self._by_content[content]
+        for entry in staged.added:
+            entry_id, entry.entry_id = entry.entry_id, ""
+            content = entry.SerializeToString(deterministic=True)
+            self._content[entry_id] = content
+            self._by_content[content] = entry_id
+
+    def id_of(self, content: bytes) -> str | None:
+        """The id of the live entry with this content."""
+        return self._by_content.get(content)
+
+    def without(self, kept: set[str]) -> list[RemovedEntry]:
+        """The live entries whose ids are not among `kept`."""
+        return [
+            RemovedEntry(entry_id=entry_id, plate=HotlistEntry.FromString(content).plate)
+            for entry_id, content in self._content.items()
+            if entry_id not in kept
+        ]
+
+    def matching(self, entry_ids: set[str], plates: set[str]) -> list[RemovedEntry]:
+        """The live entries with one of these ids or plates."""
+        return [
+            gone
+            for gone in self.without(set())
+            if gone.entry_id in entry_ids or gone.plate in plates
+        ]
+
+
+def checked_entry(entry: HotlistEntry) -> HotlistEntry:
+    """The entry with its plate normalised and no id. InvalidRequest where it can't be one."""
+    checked = HotlistEntry()
+    checked.CopyFrom(entry)
+    checked.DiscardUnknownFields()
+    checked.entry_id = ""
+    checked.plate = plate_of(entry.plate)
+    for name in ("valid_from", "expires_at"):
+        at: Timestamp = getattr(entry, name)
+        if entry.HasField(name) and not (
+            -62_135_596_800 <= at.seconds <= 253_402_300_799 and 0 <= at.nanos < 1_000_000_000
+        ):
+            raise InvalidRequest(f"{name} is not a time")
+    if entry.HasField("valid_from") and entry.HasField("expires_at"):
+        begin, end = entry.valid_from, entry.expires_at
+        if (begin.seconds, begin.nanos) >= (end.seconds, end.nanos):
+            raise InvalidRequest("it expires before it is valid")
+    return checked
