@@ -71,7 +71,8 @@ class Ring(Application[UUID]):
 
     def get(self, cls: type[S], id_: UUID, version: int | None = None) -> S | None:
         """An event-sourced object as of a version, or None where there is none."""
-        return cls.fold(None, self.events.get(id_, lte=version))  # type: ignore[arg-type]
+        events: Iterable[Any] = self.events.get(id_, lte=version)
+        return cls.fold(None, events)
 
     def command(self, attempt: Callable[[], T]) -> T:
         """Runs a command, again where another one was quicker."""
@@ -86,7 +87,7 @@ class Ring(Application[UUID]):
 
     def store(self, *objects: EventSourced) -> int:
         """Stores what the objects triggered; the position of the last event, or the head."""
-        recordings = self.save(*objects)  # type: ignore[arg-type]
+        recordings = self.save(*objects)
         return recordings[-1].notification.id if recordings else self.event_log.head()
 
     # ---- the registry ---------------------------------------------------------

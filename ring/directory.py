@@ -47,7 +47,7 @@ class Directory:
                 self._position = page[-1].id
 
     def _fold(self, notification: Any) -> None:
-        event = self._ring.mapper.to_domain_event(notification)
+        event: Any = self._ring.mapper.to_domain_event(notification)
         object_ = self._objects.get(event.originator_id)
         if object_ is None:
             object_ = _TOPICS[notification.topic](event.originator_id)
@@ -55,5 +55,5 @@ class Directory:
         object_.apply(event)
         if isinstance(object_, Reader):
             self.readers[object_.reader_id] = object_
-        else:
+        elif isinstance(object_, Checkpoint):
             self.checkpoints[object_.place.code] = object_

@@ -1,0 +1,154 @@
+"""Changing a hotlist: entries come in any number, and go live as one change.
+
+Always true here: until `finish`, nothing is live; an import that breaks off leaves staged chunks
+that nothing refers to.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.events_pb2 import EntriesStaged
+from ring.application import Ring
+from ring.errors import InvalidRequest, NotFound
+from ring.hotlist import (
+    CHUNK,
+    DEFAULT_AGENCY,
+    DEFAULT_FLOOR,
+    Hotlist,
+    Import,
+    LiveEntries,
+    checked_entry,
+)
+from ring.store import unseal
+
+_NAMED_REJECTS = 1000
+
+
+@dataclass
+class Summary:
+    """What an import did; `rejected` counts rows from 1 and names the first thousand."""
+
+    hotlist: Hotlist
+    position: int
+    added: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+    rejected_total: int = 0
+
+
+def live_entries(ring: Ring, hotlist: Hotlist) -> LiveEntries:
+    """A list's entries as of the object's version."""
+    live = LiveEntries()
+    for import_id in hotlist.imports:
+        for event in ring.event_log.select_events(import_id):
+            live.fold(EntriesStaged.FromString(unseal(event.state)))
+    return live
+
+
+class EntriesImport:
+    """One import into one list. Call `add` any number of times, then `finish`.
+
+    `replace`: what is not among the entries comes off the list. Two imports into one list at a
+    time: the later to finish fails with eventsourcing's IntegrityError, and changes nothing.
+    """
+
+    def __init__(
+        self, ring: Ring, agency: str, name: str, *, replace: bool, create: bool, at: Timestamp
+    ) -> None:
+        self._ring = ring
+        self._at = at
+        self._replace = replace
+        found = ring.find_hotlist(agency, name)
+        if found is None:
+            if not create:
+                raise NotFound(f"there is no hotlist {name!r}: create it first")
+            # Created in the transaction that makes the entries live.
+            found = Hotlist.create(agency or DEFAULT_AGENCY, name, DEFAULT_FLOOR, at)
+        self._hotlist = found
+        self._live = live_entries(ring, found)
+        self._import = Import()
+        self._kept: set[str] = set()
+        self._staged: set[bytes] = set()
+        self._chunk: list[HotlistEntry] = []
+        self._row = 0
+        self._unchanged = 0
+        self._rejected: list[tuple[int, str]] = []
+        self._rejected_total = 0
+
+    def add(self, entries: Iterable[HotlistEntry]) -> None:
+        """Entries that are to be live. Bad ones are noted; doubles count once."""
+        for entry in entries:
+            self._row += 1
+            try:
+                checked = checked_entry(entry)
+            except InvalidRequest as error:
+                self._rejected_total += 1
+                if len(self._rejected) < _NAMED_REJECTS:
+                    self._rejected.append((self._row, str(error)))
+                continue
+            content = checked.SerializeToString(deterministic=True)
+            live = self._live.id_of(content)
+            if live is not None:
+                self._kept.add(live)
+                self._unchanged += 1
+            elif content in self._staged:
+                self._unchanged += 1
+            else:
+                self._staged.add(content)
+                checked.entry_id = str(uuid4())
+                self._chunk.append(checked)
+                if len(self._chunk) == CHUNK:
+                    self._flush()
+
+    def finish(self) -> Summary:
+        """Makes it live."""
+        self._flush()
+        if self._replace:
+            gone = self._live.without(self._kept)
+            for start in range(0, len(gone), CHUNK):
+                self._import.stage([], gone[start : start + CHUNK], self._at)
+        if self._import.version:
+            self._hotlist.activate(self._import, self._at)
+        # A new list is stored even where nothing goes live.
+        position = self._ring.store(self._import, self._hotlist)
+        return Summary(
+            hotlist=self._hotlist,
+            position=position,
+            added=self._import.added,
+            removed=self._import.removed,
+            unchanged=self._unchanged,
+            rejected=self._rejected,
+            rejected_total=self._rejected_total,
+        )
+
+    def _flush(self) -> None:
+        if self._chunk:
+            self._import.stage(self._chunk, [], self._at)
+            self._ring.store(self._import)
+            self._chunk = []
+
+
+def remove_entries(
+    ring: Ring, agency: str, name: str, entry_ids: set[str], plates: set[str], at: Timestamp
+) -> Summary:
+    """Takes entries off a list, by id or by normalised plate."""
+
+    def attempt() -> Summary:
+        hotlist = ring.find_hotlist(agency, name)
+        if hotlist is None:
+            raise NotFound(f"there is no hotlist {name!r}: see ring hotlist list")
+        gone = live_entries(ring, hotlist).matching(entry_ids, plates)
+        if not gone:
+            return Summary(hotlist, ring.event_log.head())
+        staged = Import()
+        for start in range(0, len(gone), CHUNK):
+            staged.stage([], gone[start : start + CHUNK], at)
+        hotlist.activate(staged, at)
+        return Summary(hotlist, ring.store(staged, hotlist), removed=staged.removed)
+
+    return ring.command(attempt)

@@ -1,0 +1,256 @@
+"""From reads to alerts: follows the log and matches each read with the hotlists.
+
+Always true here: a read at position p is matched with the lists as folded up to p, whenever and
+however often it is matched; an alert has the identity of its read and entry, so it is raised once;
+the matcher's place in the log is stored in the transaction of the alerts.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+from eventsourcing.persistence import Notification, PersistenceError, Tracking
+
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.events_pb2 import (
+    AlertRaised,
+    EntriesActivated,
+    EntriesStaged,
+    HotlistCreated,
+    StoredRead,
+)
+from ring.alert import Alert
+from ring.application import Ring
+from ring.hotlist import Hotlist
+from ring.reads import ReadLog, is_delayed, seen_at, sighting
+from ring.store import unseal
+from ring.values import alert_id, from_micros, hotlist_id, micros, read_id
+from ring.wakeup import Wakeup
+
+_log = structlog.get_logger(__name__)
+
+_READ = ReadLog.PlateRead.TOPIC
+_CREATED = Hotlist.Created.TOPIC
+_ACTIVATED = Hotlist.Activated.TOPIC
+_NAME = "matcher"
+_PAGE = 5000
+# How much matching without a hit may be done again after a stop.
+_TRACK_EVERY = 20_000
+_TRACK_SECONDS = 2.0
+
+
+class Match(NamedTuple):
+    """A read's plate is on a list."""
+
+    hotlist: HotlistCreated
+    version: int
+    entry: HotlistEntry
+
+
+class HotlistIndex:
+    """All live entries by plate, as of a position."""
+
+    def __init__(self) -> None:
+        self._lists: list[HotlistCreated] = []
+        self._versions: list[int] = []
+        self._numbers: dict[UUID, int] = {}
+        # plate → (list's number, serialised entry, list's number, ...): a million entries are to
+        # fit, so they stay bytes until one of them matches.
+        self._by_plate: dict[str, tuple[int | bytes, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_plate)
+
+    def create(self, created: HotlistCreated) -> None:
+        """A new list."""
+        self._numbers[hotlist_id(created.agency, created.name)] = len(self._lists)
+        self._lists.append(created)
+        self._versions.append(0)
+
+    def activate(self, activated: EntriesActivated, staged: Sequence[EntriesStaged]) -> None:
+        """A list's import is live from here on."""
+        number = self._numbers[hotlist_id(activated.agency, activated.name)]
+        self._versions[number] = activated.version
+        index = self._by_plate
+        for chunk in staged:
+            for gone in chunk.removed:
+                left: list[int | bytes] = []
+                for list_number, entry in _pairs(index.get(gone.plate, ())):
+                    if (
+                        list_number != number
+                        or HotlistEntry.FromString(entry).entry_id != gone.entry_id
+                    ):
+                        left += (list_number, entry)
+                if left:
+                    index[gone.plate] = tuple(left)
+                else:
+                    index.pop(gone.plate, None)
+            for added in chunk.added:
+                one: tuple[int | bytes, ...] = (number, added.SerializeToString())
+                there = index.get(added.plate)
+                index[added.plate] = there + one if there else one
+
+    def match(self, stored: StoredRead) -> Iterator[Match]:
+        """The entries that a read hits."""
+        found = self._by_plate.get(stored.read.plate)
+        if not found:
+            return
+        at = micros(seen_at(stored))
+        for number, raw in _pairs(found):
+            hotlist = self._lists[number]
+            if stored.read.confidence < hotlist.confidence_floor:
+                continue
+            entry = HotlistEntry.FromString(raw)
+            if entry.HasField("valid_from") and at < micros(entry.valid_from):
+                continue
+            if entry.HasField("expires_at") and at >= micros(entry.expires_at):
+                continue
+            yield Match(hotlist, self._versions[number], entry)
+
+
+def _pairs(flat: tuple[int | bytes, ...]) -> Iterator[tuple[int, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)  # type: ignore[arg-type]
+
+
+class Matcher:
+    """The thread that raises alerts. `on_alerts` is called after each that were stored."""
+
+    def __init__(
+        self,
+        ring: Ring,
+        wakeup: Wakeup,
+        on_alerts: Callable[[], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._ring = ring
+        self._log = ring.event_log
+        self._wakeup = wakeup
+        self._on_alerts = on_alerts
+        self._now = now
+        self._index = HotlistIndex()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="matcher", daemon=True)
+        self._tracked = self._log.max_tracking_id(_NAME) or 0
+        self._tracked_at = time.monotonic()
+        self.position = self._tracked
+        self.trouble = ""
+
+    def start(self) -> None:
+        """Folds the lists up to where it stopped, then follows in a thread of its own."""
+        self._fold_lists()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stores its place and ends the thread."""
+        self._stopping.set()
+        self._wakeup.notify()
+        self._thread.join()
+
+    def _fold_lists(self) -> None:
+        position = 0
+        while page := self._log.select_notifications(
+            position, _PAGE, self.position, [_CREATED, _ACTIVATED], inclusive_of_start=False
+        ):
+            for notification in page:
+                self._fold(notification)
+            position = page[-1].id
+
+    def _fold(self, notification: Notification) -> None:
+        if notification.topic == _CREATED:
+            self._index.create(HotlistCreated.FromString(unseal(notification.state)))
+            return
+        activated = EntriesActivated.FromString(unseal(notification.state))
+        staged = [
+            EntriesStaged.FromString(unseal(event.state))
+            for event in self._log.select_events(UUID(activated.import_id), lte=activated.chunks)
+        ]
+        self._index.activate(activated, staged)
+
+    def _run(self) -> None:
+        pause = 0.1
+        while not self._stopping.is_set():
+            seen = self._wakeup.count
+            try:
+                went = self._step()
+            except PersistenceError as error:
+                self.trouble = str(error)
+                _log.error("matching waits for the event log", error=self.trouble)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, 5.0)
+                continue
+            pause, self.trouble = 0.1, ""
+            if not went:
+                self._wakeup.wait(seen, 1.0)
+        try:
+            self._track()
+        except PersistenceError as error:
+            _log.warning("the matcher's place was not stored", error=str(error))
+
+    def _step(self) -> bool:
+        """Matches one page of the log; False at its end."""
+        page = self._log.select_notifications(self.position, _PAGE, inclusive_of_start=False)
+        if not page:
+            if time.monotonic() - self._tracked_at > _TRACK_SECONDS:
+                self._track()
+            return False
+        alerts: list[Alert.Raised] = []
+        for number, notification in enumerate(page):
+            topic = notification.topic
+            if topic == _READ:
+                stored = StoredRead.FromString(unseal(notification.state))
+                alerts += [
+                    self._raise(notification.id, stored, match)
+                    for match in self._index.match(stored)
+                ]
+            elif topic in (_CREATED, _ACTIVATED):
+                # A change of the lists is a step of its own, so that a step which has to be done
+                # again never folds it twice.
+                if number:
+                    self._settle(alerts, page[number - 1].id)
+                else:
+                    self._fold(notification)
+                    self.position = notification.id
+                return True
+        self._settle(alerts, page[-1].id)
+        return True
+
+    def _raise(self, position: int, stored: StoredRead, match: Match) -> Alert.Raised:
+        read = str(read_id(stored.reader_id, stored.epoch, stored.read.sequence))
+        id_ = alert_id(read, match.entry.entry_id)
+        body = AlertRaised(
+            at=from_micros(int(self._now() * 1_000_000)),
+            alert_id=str(id_),
+            agency=match.hotlist.agency,
+            hotlist=match.hotlist.name,
+            hotlist_version=match.version,
+            entry=match.entry,
+            sighting=sighting(stored),
+            read_position=position,
+            match_probability=stored.read.confidence,
+            delayed=is_delayed(stored),
+        )
+        return Alert.Raised(id_, 1, body)
+
+    def _settle(self, alerts: list[Alert.Raised], position: int) -> None:
+        """Stores the alerts that are new, with the place in the log, and moves on."""
+        if alerts:
+            known = self._log.select_known([alert.originator_id for alert in alerts])
+            new = {a.originator_id: a for a in alerts if a.originator_id not in known}
+            events = [self._ring.mapper.to_stored_event(alert) for alert in new.values()]
+            tracking = Tracking(_NAME, position) if position > self._tracked else None
+            self._log.insert_events(events, tracking=tracking)
+            self._tracked, self._tracked_at = position, time.monotonic()
+        self.position = position
+        if alerts:
+            self._on_alerts()
+        elif position - self._tracked >= _TRACK_EVERY:
+            self._track()
+
+    def _track(self) -> None:
+        if self.position > self._tracked:
+            self._log.insert_tracking(Tracking(_NAME, self.position))
+            self._tracked = self.position
+        self._tracked_at = time.monotonic()

@@ -1,0 +1,57 @@
+"""Pictures of plates, in a folder, each named by what is in it.
+
+Always true here: a picture has its final name only once it is on the disk whole, so a name that
+is there can be trusted; what a crash left half written has another name and is swept at start.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from ring.errors import InvalidRequest
+
+MAX_BYTES = 256 * 1024
+_PARTIAL = ".partial"
+
+
+class Pictures:
+    """A folder of JPEGs by SHA-256, two levels deep."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for partial in folder.glob(f"*/*{_PARTIAL}"):
+            partial.unlink(missing_ok=True)
+
+    def store(self, sha256: bytes, jpeg: bytes) -> None:
+        """Durable once it returns. InvalidRequest where it will never be stored."""
+        if len(jpeg) > MAX_BYTES:
+            raise InvalidRequest(f"the picture has {len(jpeg)} bytes: at most {MAX_BYTES} are kept")
+        if hashlib.sha256(jpeg).digest() != sha256:
+            raise InvalidRequest("the picture is not what its hash says")
+        path = self._path(sha256)
+        if path.exists():
+            return
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
+        with partial.open("wb") as file:
+            file.write(jpeg)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def load(self, sha256: bytes) -> bytes | None:
+        """A stored picture, or None."""
+        try:
+            return self._path(sha256).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _path(self, sha256: bytes) -> Path:
+        name = sha256.hex()
+        return self._folder / name[:2] / f"{name}.jpg"
