@@ -21,6 +21,8 @@ _OPTIONS = (
     # A proxy of the environment is for the web, not for a server named by its address.
     ("grpc.enable_http_proxy", 0),
 )
+# For streams that last: a connection that died without a word is noticed.
+_KEEPALIVE = (("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000))
 
 
 def address(server: str | None, settings: Settings) -> str:
@@ -33,14 +35,17 @@ def address(server: str | None, settings: Settings) -> str:
 
 
 @contextmanager
-def connect(server: str | None, settings: Settings) -> Iterator[grpc.Channel]:
+def connect(
+    server: str | None, settings: Settings, *, keepalive: bool = False
+) -> Iterator[grpc.Channel]:
     """An open channel; no connection is made before the first call."""
     target = address(server, settings)
     # The library's own log lines would stand between the user and the one line that matters.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import grpc
 
-    with grpc.insecure_channel(target, options=_OPTIONS) as channel:
+    options = (*_OPTIONS, *(_KEEPALIVE if keepalive else ()))
+    with grpc.insecure_channel(target, options=options) as channel:
         try:
             yield channel
         except grpc.RpcError as error:

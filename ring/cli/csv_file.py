@@ -134,7 +134,7 @@ class CsvFile:
 def each_row(
     file: CsvFile, parse: Callable[[Row], Parsed], bad: list[BadRow]
 ) -> Iterator[tuple[int, Parsed]]:
-    """(line, parsed row) of the good rows; those that `parse` refuses with ValueError go to `bad`."""
+    """(line, parsed row) of the good rows; what `parse` refuses with ValueError goes to `bad`."""
     for row in file.rows():
         if isinstance(row, BadRow):
             bad.append(row)

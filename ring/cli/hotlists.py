@@ -47,7 +47,7 @@ app = typer.Typer(no_args_is_help=True, help="The plates that somebody has a rea
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The list's name.")]
 Agency = Annotated[
-    str, typer.Option("--agency", metavar="NAME", help="Who owns the list.  [default: default]")
+    str, typer.Option("--agency", metavar="NAME", help='Who owns the list. ("default" without it)')
 ]
 _SECONDS = 120.0
 # The protocol's bound on one message of an import.
@@ -231,7 +231,10 @@ def create_hotlist(
     floor: Annotated[
         float | None,
         typer.Option(
-            "--floor", min=0, max=1, help="Reads of a lower confidence raise no alert.  [0.5]"
+            "--floor",
+            min=0,
+            max=1,
+            help="Reads of a lower confidence raise no alert; 0.5 without it.",
         ),
     ] = None,
     server: Server = None,

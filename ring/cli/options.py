@@ -11,7 +11,7 @@ Server = Annotated[
     typer.Option(
         "--server",
         metavar="HOST:PORT",
-        help="The ring's server.  [default: RING_SERVER, or 127.0.0.1:50051]",
+        help="The ring's server (RING_SERVER, else 127.0.0.1:50051).",
         show_default=False,
     ),
 ]
@@ -20,11 +20,11 @@ Json = Annotated[
 ]
 Case = Annotated[
     str | None,
-    typer.Option("--case", metavar="NUMBER", help="Case number.  [default: RING_CASE]"),
+    typer.Option("--case", metavar="NUMBER", help="Case number. (RING_CASE without it)"),
 ]
 Reason = Annotated[
     str | None,
-    typer.Option("--reason", metavar="TEXT", help="Why you look.  [default: RING_REASON]"),
+    typer.Option("--reason", metavar="TEXT", help="Why you look. (RING_REASON without it)"),
 ]
 From = Annotated[
     str | None,

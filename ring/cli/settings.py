@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     def _zone_exists(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ValueError, OSError) as error:  # OSError: the name is a folder of the database
+        except (KeyError, ValueError, OSError) as error:  # OSError: a folder of the database
             raise ValueError(f"no time zone is called {name!r}") from error
         return name
 

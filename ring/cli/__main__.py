@@ -1,0 +1,79 @@
+"""Entry point of `ring` and `python -m ring.cli`: every command by its name, errors as one line.
+
+The modules of the commands import gRPC, protobuf and rich where they use them, so that `--help`
+and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from ring.cli import alerts, hotlists, investigation, operations, patterns, registry
+from ring.cli.failure import CommandError
+
+app = typer.Typer(
+    name="ring",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The digital ring in a terminal. Every command takes --server, --json and --help. "
+    "Settings: RING_SERVER, RING_TIME_ZONE, RING_CASE, RING_REASON.",
+    epilog="Exit codes: 0 done, 1 failed or done in part, 2 called wrongly.",
+)
+app.command()(investigation.search)
+app.command()(investigation.timeline)
+app.command()(investigation.reads)
+app.command()(investigation.flows)
+app.command()(investigation.picture)
+app.command()(patterns.companions)
+app.command()(patterns.common)
+app.command()(patterns.clones)
+app.command()(patterns.present)
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(hotlists.app, name="hotlist")
+app.add_typer(registry.checkpoints, name="checkpoints")
+app.add_typer(registry.readers, name="readers")
+app.add_typer(operations.rejects, name="rejects")
+app.command()(operations.rebuild)
+app.command()(operations.status)
+
+
+def _run() -> int:
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except CommandError as error:
+        _say(str(error))
+        return error.exit_code
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except typer.TyperException as error:
+        # Called wrongly; the parser's texts may run over several lines.
+        where = getattr(getattr(error, "ctx", None), "command_path", "ring")
+        text = " ".join(error.format_message().split()).rstrip(".")
+        _say(f"{text} (see '{where} --help')")
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing is left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _say(text: str) -> None:
+    print(f"ring: {text}", file=sys.stderr)
+
+
+def main() -> NoReturn:
+    """Runs the command that `sys.argv` names, and exits."""
+    sys.exit(_run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,323 @@
+"""`ring search`, `timeline`, `reads`, `flows` and `picture`: plate histories out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ring.cli.connection import connect
+from ring.cli.failure import CommandError
+from ring.cli.options import AtLeast, Case, Checkpoints, From, Json, Reason, Server, Timeout, To
+from ring.cli.output import note, print_json, print_line, print_table, show_direction
+from ring.cli.purpose import purpose
+from ring.cli.settings import Settings, load
+from ring.cli.times import positions, show_duration, show_time, time_range
+
+if TYPE_CHECKING:
+    from proto.ring.v1.investigation_pb2 import (
+        GetTimelineResponse,
+        PlateSummary,
+        SearchPlatesRequest,
+        Visit,
+    )
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+Plate = Annotated[str, typer.Argument(metavar="PLATE")]
+_LARGEST_PAGE = 1_000
+
+
+def search(
+    pattern: Annotated[
+        str, typer.Argument(help="'?' is one character, '*' any run; plain text is exact.")
+    ],
+    fuzzy: Annotated[
+        bool, typer.Option("--fuzzy", help="Also plates that the OCR could have confused.")
+    ] = False,
+    start: From = None,
+    end: To = None,
+    checkpoint: Checkpoints = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many plates.")] = 100,
+    case: Case = None,
+    reason: Reason = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Which plates match a pattern, e.g. 'AB12*' or 'A?123CD' (mind the shell: quote it)."""
+    from proto.ring.v1.investigation_pb2 import SearchPlatesRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = SearchPlatesRequest(
+        purpose=purpose(case, reason, settings),
+        pattern=pattern,
+        fuzzy=fuzzy,
+        range=time_range(start, end, settings.zone),
+        checkpoints=checkpoint,
+        at_least=positions(at_least),
+    )
+    found: list[PlateSummary] = []
+    with connect(server, settings) as channel:
+        for plate in _pages(InvestigationServiceStub(channel), request, limit, timeout):
+            if as_json:
+                print_json(plate)
+            else:
+                found.append(plate)
+    if as_json:
+        return
+    print_table(
+        f"{len(found):,} plates match {pattern}",
+        ("plate", "region", "reads", "first seen", "last seen", "score"),
+        (
+            (
+                p.plate,
+                p.region,
+                f"{p.reads:,}",
+                show_time(p.first_seen, settings.zone),
+                show_time(p.last_seen, settings.zone),
+                f"{p.score:.2f}",
+            )
+            for p in found
+        ),
+        right=("reads", "score"),
+        caption=f"times in {settings.time_zone}",
+    )
+
+
+def _pages(
+    stub: InvestigationServiceStub, request: SearchPlatesRequest, limit: int, timeout: float
+) -> Iterator[PlateSummary]:
+    left = limit
+    while True:
+        request.page_size = min(left, _LARGEST_PAGE)
+        page = stub.SearchPlates(request, timeout=timeout)
+        yield from page.plates
+        left -= len(page.plates)
+        if not page.next_page_token:
+            return
+        if left <= 0:
+            note(f"more than {limit:,} plates match: raise --limit, or ask more narrowly")
+            return
+        request.page_token = page.next_page_token
+
+
+def timeline(
+    plate: Plate,
+    start: From = None,
+    end: To = None,
+    case: Case = None,
+    reason: Reason = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Passages and visits of one plate, in order of time."""
+    from proto.ring.v1.investigation_pb2 import GetTimelineRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = GetTimelineRequest(
+        purpose=purpose(case, reason, settings),
+        plate=plate,
+        range=time_range(start, end, settings.zone),
+        at_least=positions(at_least),
+    )
+    with connect(server, settings) as channel:
+        answer = InvestigationServiceStub(channel).GetTimeline(request, timeout=timeout)
+    if as_json:
+        print_json(answer)
+    else:
+        _print_timeline(plate, answer, settings)
+
+
+def _print_timeline(plate: str, answer: GetTimelineResponse, settings: Settings) -> None:
+    zone = settings.zone
+    print_table(
+        f"{plate}: {len(answer.passages):,} passages",
+        ("time", "checkpoint", "direction", "reads", "remarks"),
+        (
+            (
+                show_time(p.at, zone),
+                p.checkpoint,
+                show_direction(p.direction),
+                f"{p.reads:,}",
+                ", ".join(p.anomalies),
+            )
+            for p in answer.passages
+        ),
+        right=("reads",),
+        caption=f"times in {settings.time_zone}",
+    )
+
+    def visit_row(visit: Visit) -> tuple[str, ...]:
+        entered = visit.HasField("entered_at")
+        exited = visit.HasField("exited_at")
+        inside = ""
+        if entered and exited:
+            inside = show_duration(visit.exited_at.seconds - visit.entered_at.seconds)
+        return (
+            show_time(visit.entered_at, zone) if entered else "not seen",
+            visit.entry_checkpoint,
+            show_time(visit.exited_at, zone) if exited else "not seen",
+            visit.exit_checkpoint,
+            inside,
+        )
+
+    print_table(
+        f"{plate}: {len(answer.visits):,} visits",
+        ("entered", "at", "left", "at ", "inside"),
+        map(visit_row, answer.visits),
+        right=("inside",),
+        caption=f"times in {settings.time_zone}",
+    )
+
+
+def reads(
+    plate: Plate,
+    start: From = None,
+    end: To = None,
+    case: Case = None,
+    reason: Reason = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Every read of one plate as it was kept, in order of capture."""
+    from proto.ring.v1.investigation_pb2 import ListReadsRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = ListReadsRequest(
+        purpose=purpose(case, reason, settings),
+        plate=plate,
+        range=time_range(start, end, settings.zone),
+        at_least=positions(at_least),
+    )
+    rows: list[tuple[str, ...]] = []
+    with connect(server, settings) as channel:
+        for s in InvestigationServiceStub(channel).ListReads(request, timeout=timeout):
+            if as_json:
+                print_json(s)
+                continue
+            suspect = " (clock suspect)" if s.time_suspect else ""
+            vehicle = (s.vehicle.colour, s.vehicle.make, s.vehicle.vehicle_class)
+            rows.append(
+                (
+                    show_time(s.captured_at, settings.zone) + suspect,
+                    s.plate,
+                    s.checkpoint,
+                    s.lane,
+                    show_direction(s.direction),
+                    f"{s.confidence:.2f}",
+                    s.region,
+                    " ".join(filter(None, vehicle)),
+                    s.reader_id,
+                    s.crop_sha256.hex(),
+                )
+            )
+    if as_json:
+        return
+    print_table(
+        f"{len(rows):,} reads of {plate}",
+        (
+            *("captured", "plate", "checkpoint", "lane", "direction", "confidence"),
+            *("region", "vehicle", "reader", "picture"),
+        ),
+        rows,
+        right=("confidence",),
+        caption=f"times in {settings.time_zone}; ring picture SHA256 -o FILE fetches a picture",
+    )
+
+
+def flows(
+    start: From = None,
+    end: To = None,
+    checkpoint: Checkpoints = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Passages per checkpoint, direction and hour. No plates, so no purpose."""
+    from proto.ring.v1.investigation_pb2 import ListFlowsRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = ListFlowsRequest(
+        range=time_range(start, end, settings.zone),
+        checkpoints=checkpoint,
+        at_least=positions(at_least),
+    )
+    with connect(server, settings) as channel:
+        answer = InvestigationServiceStub(channel).ListFlows(request, timeout=timeout)
+    if as_json:
+        for flow in answer.flows:
+            print_json(flow)
+        return
+    print_table(
+        f"{sum(flow.passages for flow in answer.flows):,} passages",
+        ("hour", "checkpoint", "direction", "passages"),
+        (
+            (
+                show_time(f.hour, settings.zone)[:16],
+                f.checkpoint,
+                show_direction(f.direction),
+                f"{f.passages:,}",
+            )
+            for f in answer.flows
+        ),
+        right=("passages",),
+        caption=f"times in {settings.time_zone}",
+    )
+
+
+def picture(
+    sha256: Annotated[str, typer.Argument(metavar="SHA256", help="As `ring reads` shows it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the JPEG.")
+    ],
+    case: Case = None,
+    reason: Reason = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch the picture of a read."""
+    from proto.ring.v1.investigation_pb2 import GetPictureRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = GetPictureRequest(purpose=purpose(case, reason, settings), sha256=_digest(sha256))
+    with connect(server, settings) as channel:
+        jpeg = InvestigationServiceStub(channel).GetPicture(request, timeout=timeout).jpeg
+    try:
+        output.write_bytes(jpeg)
+    except OSError as error:
+        raise CommandError(
+            f"{output}: {(error.strerror or 'cannot be written').lower()}"
+        ) from error
+    if as_json:
+        print_json({"file": str(output), "bytes": len(jpeg)})
+    elif sys.stdout.isatty():
+        print_line(f"{len(jpeg):,} bytes in {output}")
+
+
+def _digest(text: str) -> bytes:
+    """From hexadecimal as the tables show it, or base64 as --json does."""
+    import base64
+
+    for decode in (bytes.fromhex, lambda t: base64.b64decode(t, validate=True)):
+        try:
+            digest = decode(text.strip())
+        except ValueError:
+            continue
+        if len(digest) == 32:
+            return digest
+    raise CommandError(f"{text!r} is no SHA-256: 64 hexadecimal digits, as 'ring reads' shows", 2)

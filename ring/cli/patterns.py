@@ -1,0 +1,224 @@
+"""`ring companions`, `common`, `clones` and `present`: questions over many plates at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ring.cli.connection import connect
+from ring.cli.failure import CommandError
+from ring.cli.options import AtLeast, Case, From, Json, Reason, Server, Timeout, To
+from ring.cli.output import print_json, print_table
+from ring.cli.purpose import purpose
+from ring.cli.settings import Settings, load
+from ring.cli.times import parse_seconds, parse_timestamp, positions, show_time, time_range
+
+if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+
+    from proto.ring.v1.investigation_pb2 import Scene
+
+Limit = Annotated[
+    int, typer.Option("--limit", min=0, help="At most so many; 0: as the server does.")
+]
+
+
+def _duration(text: str | None) -> Duration | None:
+    from google.protobuf.duration_pb2 import Duration
+
+    if text is None:
+        return None
+    nanos = round(parse_seconds(text) * 1e9)
+    return Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+
+
+def companions(
+    plate: Annotated[str, typer.Argument(metavar="PLATE")],
+    within: Annotated[
+        str | None,
+        typer.Option("--within", metavar="TIME", help="How close counts, e.g. 90s or 5m."),
+    ] = None,
+    min_encounters: Annotated[int, typer.Option("--min-encounters", min=0)] = 0,
+    start: From = None,
+    end: To = None,
+    limit: Limit = 0,
+    case: Case = None,
+    reason: Reason = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Which plates travelled with this one."""
+    from proto.ring.v1.investigation_pb2 import FindCompanionsRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = FindCompanionsRequest(
+        purpose=purpose(case, reason, settings),
+        plate=plate,
+        range=time_range(start, end, settings.zone),
+        within=_duration(within),
+        min_encounters=min_encounters,
+        limit=limit,
+        at_least=positions(at_least),
+    )
+    with connect(server, settings) as channel:
+        answer = InvestigationServiceStub(channel).FindCompanions(request, timeout=timeout)
+    if as_json:
+        for companion in answer.companions:
+            print_json(companion)
+        return
+    print_table(
+        f"{len(answer.companions):,} companions of {plate}",
+        ("plate", "encounters", "checkpoints", "score"),
+        (
+            (c.plate, str(c.encounters), str(c.checkpoints), f"{c.score:.2f}")
+            for c in answer.companions
+        ),
+        right=("encounters", "checkpoints", "score"),
+    )
+
+
+def common(
+    scenes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCENE...", help="CHECKPOINT@FROM/TO, e.g. GP-12@2026-04-01T08:00/2026-04-01T09"
+        ),
+    ],
+    min_scenes: Annotated[int, typer.Option("--min-scenes", min=0, help="0: all of them.")] = 0,
+    limit: Limit = 0,
+    case: Case = None,
+    reason: Reason = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Which plates were seen at several places and times."""
+    from proto.ring.v1.investigation_pb2 import FindCommonPlatesRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = FindCommonPlatesRequest(
+        purpose=purpose(case, reason, settings),
+        scenes=[_scene(text, settings) for text in scenes],
+        min_scenes=min_scenes,
+        limit=limit,
+        at_least=positions(at_least),
+    )
+    with connect(server, settings) as channel:
+        answer = InvestigationServiceStub(channel).FindCommonPlates(request, timeout=timeout)
+    if as_json:
+        for plate in answer.plates:
+            print_json(plate)
+        return
+    print_table(
+        f"{len(answer.plates):,} plates seen at {len(scenes)} scenes",
+        ("plate", "scenes"),
+        ((p.plate, str(p.scenes)) for p in answer.plates),
+        right=("scenes",),
+    )
+
+
+def _scene(text: str, settings: Settings) -> Scene:
+    from proto.ring.v1.investigation_pb2 import Scene
+
+    checkpoint, at, span = text.partition("@")
+    start, slash, end = span.partition("/")
+    if not (checkpoint and at and slash and (start or end)):
+        raise CommandError(f"{text!r} is no scene: write CHECKPOINT@FROM/TO", 2)
+    return Scene(checkpoint=checkpoint, range=time_range(start, end, settings.zone))
+
+
+def clones(
+    start: From = None,
+    end: To = None,
+    limit: Limit = 0,
+    case: Case = None,
+    reason: Reason = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Pairs of passages that no single vehicle could make."""
+    from proto.ring.v1.investigation_pb2 import ListCloneSuspectsRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = ListCloneSuspectsRequest(
+        purpose=purpose(case, reason, settings),
+        range=time_range(start, end, settings.zone),
+        limit=limit,
+        at_least=positions(at_least),
+    )
+    with connect(server, settings) as channel:
+        answer = InvestigationServiceStub(channel).ListCloneSuspects(request, timeout=timeout)
+    if as_json:
+        for suspect in answer.suspects:
+            print_json(suspect)
+        return
+    print_table(
+        f"{len(answer.suspects):,} pairs",
+        ("plate", "first", "at", "second", "at ", "km/h"),
+        (
+            (
+                s.plate,
+                show_time(s.first.at, settings.zone),
+                s.first.checkpoint,
+                show_time(s.second.at, settings.zone),
+                s.second.checkpoint,
+                f"{s.implied_speed_kmh:.0f}",
+            )
+            for s in answer.suspects
+        ),
+        right=("km/h",),
+        caption=f"times in {settings.time_zone}",
+    )
+
+
+def present(
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="At this time; now without it.")
+    ] = None,
+    longer_than: Annotated[
+        str | None, typer.Option("--longer-than", metavar="TIME", help="Inside for, e.g. 8h or 2d.")
+    ] = None,
+    limit: Limit = 0,
+    case: Case = None,
+    reason: Reason = None,
+    at_least: AtLeast = None,
+    timeout: Timeout = 60.0,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Who is inside the ring at a time."""
+    from proto.ring.v1.investigation_pb2 import ListPresentRequest
+    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+
+    settings = load()
+    request = ListPresentRequest(
+        purpose=purpose(case, reason, settings),
+        at=parse_timestamp(at, settings.zone) if at else None,
+        longer_than=_duration(longer_than),
+        limit=limit,
+        at_least=positions(at_least),
+    )
+    with connect(server, settings) as channel:
+        answer = InvestigationServiceStub(channel).ListPresent(request, timeout=timeout)
+    if as_json:
+        for vehicle in answer.vehicles:
+            print_json(vehicle)
+        return
+    print_table(
+        f"{answer.total:,} vehicles inside, {len(answer.vehicles):,} shown",
+        ("plate", "entered", "at"),
+        (
+            (v.plate, show_time(v.visit.entered_at, settings.zone), v.visit.entry_checkpoint)
+            for v in answer.vehicles
+        ),
+        caption=f"times in {settings.time_zone}",
+    )

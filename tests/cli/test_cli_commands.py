@@ -1,0 +1,186 @@
+"""Every command: its help, its errors as one line, and what it asks of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_memory_ring import LOG, MemoryRing, at, error_of, lines_of, position, run
+from typer.testing import CliRunner
+
+from proto.ring.v1 import investigation_pb2, operations_pb2
+from ring.cli.__main__ import app, main
+
+COMMANDS = [
+    *(["search"], ["timeline"], ["reads"], ["flows"], ["picture"]),
+    *(["companions"], ["common"], ["clones"], ["present"]),
+    *(["checkpoints", "import"], ["checkpoints", "list"]),
+    *(["readers", "import"], ["readers", "list"], ["readers", "revoke"]),
+    *(["hotlist", "import"], ["hotlist", "list"], ["hotlist", "remove"], ["hotlist", "create"]),
+    *(["alerts"], ["alerts", "acknowledge"], ["alerts", "resolve"]),
+    *(["rejects"], ["rejects", "list"], ["rejects", "show"], ["rebuild"], ["status"]),
+]
+PURPOSE = ("--case", "C-1", "--reason", "test")
+
+
+@pytest.fixture
+def ring() -> Iterator[MemoryRing]:
+    ring = MemoryRing()
+    yield ring
+    ring.stop()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_takes_server_json_and_help_at_its_end(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    for option in ("--server", "--json", "--help"):
+        assert option in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "code"),
+    [
+        (["serach"], "No such command 'serach'", 2),
+        (["search"], "Missing argument", 2),
+        (["search", "A*"], "add --case and --reason, or set RING_CASE and RING_REASON", 2),
+        (["search", "A*", "--case", "1"], "add --reason, or set RING_REASON", 2),
+        (["search", "A*", *PURPOSE, "--from", "yesterday"], "'yesterday' is no time", 2),
+        (["search", "A*", *PURPOSE, "--at-least", "12"], "LOGID:POSITION", 2),
+        (["status", "--server", "nowhere"], "'nowhere' is no server address", 2),
+        (["status", "--server", "127.0.0.1:9"], "no ring server answers at 127.0.0.1:9", 1),
+        (["status", "--bogus"], "No such option", 2),
+        (["hotlist", "remove", "x"], "--plate PLATE or --entry ID", 2),
+        (["alerts", "resolve", "x", "maybe"], "confirmed, misread, not of interest", 2),
+        (["alerts", "--from-beginning", "--after", "a:1"], "not both", 2),
+        (["picture", "abc", "-o", "x", *PURPOSE], "no SHA-256", 2),
+        (["common", "GP-01", *PURPOSE], "CHECKPOINT@FROM/TO", 2),
+        (["companions", "A", "--within", "soon", *PURPOSE], "no length of time", 2),
+        (["rejects", "show", "x"], "no position", 2),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_do(
+    arguments: list[str],
+    line: str,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["ring", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("ring: ")
+    assert said.err.count("\n") == 1
+    assert line in said.err
+
+
+def test_a_setting_that_is_wrong_is_named() -> None:
+    result = run("status", env={"RING_TIME_ZONE": "Buenos Aires"})
+    assert "RING_TIME_ZONE" in error_of(result)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["companions", "AB123CD", "--within", "5m"],
+        ["common", "GP-01@2026-04-01T08:00/2026-04-01T09:00", "GP-02@2026-04-01/2026-04-01"],
+        ["clones"],
+        ["present", "--longer-than", "2d"],
+    ],
+)
+def test_what_the_server_cannot_do_yet_is_said_so(ring: MemoryRing, arguments: list[str]) -> None:
+    result = run(*arguments, *PURPOSE, server=ring.address)
+    assert "not available in this version" in error_of(result)
+
+
+def test_search_asks_what_it_was_told_and_follows_the_pages(ring: MemoryRing) -> None:
+    ring.plates = [investigation_pb2.PlateSummary(plate=f"A{n:04d}") for n in range(2_500)]
+    found = lines_of(
+        run(
+            *("search", "A*", "--fuzzy", "--from", "2026-04-01", "--to", "2026-04-02"),
+            *("--checkpoint", "GP-01", "--checkpoint", "GP-02", "--limit", "9999", "--json"),
+            *("--at-least", f"{LOG}:17"),
+            server=ring.address,
+            env={
+                "RING_CASE": "C-7",
+                "RING_REASON": "why",
+                "RING_TIME_ZONE": "America/Argentina/Buenos_Aires",
+            },
+        )
+    )
+    assert [plate["plate"] for plate in found] == [p.plate for p in ring.plates]
+    asked = ring.requests[0]
+    assert (asked.purpose.case_number, asked.purpose.reason) == ("C-7", "why")
+    assert asked.range.start_time.ToJsonString() == "2026-04-01T03:00:00Z"
+    assert asked.range.end_time.ToJsonString() == "2026-04-03T03:00:00Z"
+    assert asked.checkpoints == ["GP-01", "GP-02"]
+    assert asked.fuzzy
+    assert asked.at_least == [position(17)]
+
+
+def test_search_says_when_there_is_more(ring: MemoryRing) -> None:
+    ring.plates = [investigation_pb2.PlateSummary(plate=f"A{n:04d}") for n in range(30)]
+    result = run("search", "A*", "--limit", "10", *PURPOSE, server=ring.address)
+    assert result.returncode == 0
+    assert "A0009" in result.stdout
+    assert "A0010" not in result.stdout
+    assert "more than 10 plates match" in result.stderr
+
+
+def test_a_rejected_read_is_shown_whole(ring: MemoryRing) -> None:
+    ring.rejects = [
+        operations_pb2.Reject(
+            position=position(number),
+            reader_id="r1",
+            reason="no plate",
+            received_at=at("2026-04-01T11:00:00Z"),
+            read={"sequence": number, "plate": "!", "confidence": 7.0},
+        )
+        for number in (40, 41, 50)
+    ]
+    assert "no plate" in run("rejects", server=ring.address).stdout
+    assert len(lines_of(run("rejects", "list", "--json", server=ring.address))) == 3
+    limited = run("rejects", "--limit", "2", "--json", server=ring.address)
+    assert len(limited.stdout.splitlines()) == 2
+    assert "more than 2" in limited.stderr
+    [shown] = lines_of(run("rejects", "show", "41", "--json", server=ring.address))
+    assert shown["read"] == {"sequence": "41", "plate": "!", "confidence": 7.0}
+    assert "41" in run("rejects", "show", f"{LOG}:41", server=ring.address).stdout
+    assert "no rejected read at 42" in error_of(run("rejects", "show", "42", server=ring.address))
+
+
+def test_a_rebuild_that_differs_names_the_table_and_its_columns(ring: MemoryRing) -> None:
+    ring.progress = [
+        operations_pb2.RebuildProgress(position=5, head=10),
+        operations_pb2.RebuildProgress(
+            position=10,
+            head=10,
+            outcome="different",
+            tables=[
+                {"table": "flows", "rows_live": 3, "rows_rebuilt": 3},
+                {"table": "sightings", "different_columns": ["plate", "lane"]},
+            ],
+        ),
+    ]
+    result = run("rebuild", "--verify", server=ring.address)
+    assert "sightings (plate, lane)" in error_of(result)
+    ring.progress[1].outcome = "equal"
+    assert run("rebuild", "--verify", server=ring.address).returncode == 0
+    ring.progress.pop()
+    assert "without an outcome" in error_of(run("rebuild", server=ring.address))
+
+
+def test_status_says_how_far_behind_the_read_side_is(ring: MemoryRing) -> None:
+    assert "90 (10 behind)" in run("status", server=ring.address).stdout
+
+
+def test_output_is_not_cut_off_in_a_pipe(ring: MemoryRing, tmp_path: Path) -> None:
+    name = "Avenida " * 30
+    file = tmp_path / "checkpoints.csv"
+    file.write_text(f"code,name,latitude,longitude\nGP-01,{name},0,0\n")
+    run("checkpoints", "import", str(file), server=ring.address)
+    assert name.strip() in run("checkpoints", "list", server=ring.address).stdout
