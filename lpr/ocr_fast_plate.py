@@ -1,0 +1,116 @@
+"""fast-plate-ocr behind the OCR port: a model of its hub, or any model with a config like theirs.
+
+Always true here: pictures are turned to the colours the model's config asks for, all crops go
+through the model in one batch, and every slot's whole distribution becomes a row of the posterior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+from fast_plate_ocr import LicensePlateRecognizer
+from fast_plate_ocr.core.process import resize_image
+
+from lpr.errors import ModelError
+from lpr.reading import ALPHABET, NOTHING, Picture, Posterior, Reading
+from lpr.regions import alpha2
+
+
+class FastPlateOcr:
+    """A model of fast-plate-ocr, from its ONNX file and its plate config.
+
+    Raises ModelError where either can't be loaded.
+    """
+
+    margin = 0.1
+
+    def __init__(self, model: Path, config: Path, *, threads: int = 1, name: str = "") -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4
+        try:
+            self._recognizer = LicensePlateRecognizer(
+                onnx_model_path=model,
+                plate_config_path=config,
+                providers=["CPUExecutionProvider"],
+                sess_options=options,
+            )
+        except Exception as error:
+            raise ModelError(
+                f"the OCR model {model} with {config.name} can't be loaded "
+                f"({type(error).__name__}); give another in LPR_OCR_MODEL, or 'auto'"
+            ) from error
+        self._name = name or model.stem
+        settings = self._recognizer.config
+        # Columns of ours that the model's characters belong to; what is in no plate counts as
+        # "no character".
+        self._columns = [
+            NOTHING if character == settings.pad_char else _column(character)
+            for character in settings.alphabet
+        ]
+        self._regions = [alpha2(label) for label in settings.plate_regions or ()]
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def read(self, crops: Sequence[Picture]) -> list[Reading]:
+        """One reading a crop, in their order."""
+        if not crops:
+            return []
+        outputs = dict(
+            zip(
+                self._recognizer.output_names,
+                self._recognizer.model.run(
+                    self._recognizer.output_names, {"input": self._batch(crops)}
+                ),
+                strict=True,
+            )
+        )
+        settings = self._recognizer.config
+        slots = np.asarray(outputs[self._recognizer.plate_output_name], np.float32).reshape(
+            len(crops), settings.max_plate_slots, len(settings.alphabet)
+        )
+        rows: Posterior = np.zeros((*slots.shape[:2], len(ALPHABET)), np.float32)
+        for source, column in enumerate(self._columns):
+            rows[..., column] += slots[..., source]
+        rows /= rows.sum(axis=2, keepdims=True)
+        return [
+            Reading.of(row, region)
+            for row, region in zip(rows, self._regions_of(outputs, len(crops)), strict=True)
+        ]
+
+    def _batch(self, crops: Sequence[Picture]) -> Picture:
+        """Crops as the model takes them: (n, height, width, channels)."""
+        settings = self._recognizer.config
+        colours = cv2.COLOR_BGR2RGB if settings.image_color_mode == "rgb" else cv2.COLOR_BGR2GRAY
+        return np.stack(
+            [
+                resize_image(
+                    cv2.cvtColor(crop, colours),
+                    settings.img_height,
+                    settings.img_width,
+                    image_color_mode=settings.image_color_mode,
+                    keep_aspect_ratio=settings.keep_aspect_ratio,
+                    interpolation_method=settings.interpolation,
+                    padding_color=settings.padding_color,
+                )
+                for crop in crops
+            ]
+        ).astype(np.uint8)
+
+    def _regions_of(self, outputs: dict[str, np.ndarray], count: int) -> list[str]:
+        """The likeliest country of each crop; empty where the model has no say."""
+        if not self._recognizer.has_region_head:
+            return [""] * count
+        likely = np.asarray(outputs["region"]).reshape(count, -1).argmax(axis=1)
+        return [self._regions[place] for place in likely]
+
+
+def _column(character: str) -> int:
+    column = ALPHABET.find(character.upper())
+    return column if column >= 0 else NOTHING
