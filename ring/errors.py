@@ -10,7 +10,8 @@ RingError
 ├── BeyondLog           a position that the log has not reached
 ├── TooSlow             a subscriber that can't keep up
 ├── NotInTime           the read side did not reach a position in time
-└── Unavailable         try again
+├── Unavailable         try again
+└── NotBuilt            a later version will
 
 Each message says what was wrong and what to do. `rpc.errors` maps them to gRPC status codes.
 """
@@ -58,3 +59,7 @@ class NotInTime(RingError):  # noqa: N818
 
 class Unavailable(RingError):  # noqa: N818
     """A part of the server does not answer just now."""
+
+
+class NotBuilt(RingError):  # noqa: N818
+    """This version can't; a later one will."""

@@ -7,6 +7,7 @@ is there can be trusted; what a crash left half written has another name and is 
 import hashlib
 import os
 from pathlib import Path
+from uuid import uuid4
 
 from ring.errors import InvalidRequest
 
@@ -33,7 +34,7 @@ class Pictures:
         if path.exists():
             return
         path.parent.mkdir(exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
+        partial = path.with_name(f"{path.name}.{uuid4().hex}{_PARTIAL}")
         with partial.open("wb") as file:
             file.write(jpeg)
             file.flush()

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+# The library takes the only factory class it finds in this module.
+import eventsourcing.sqlite as library
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent, Tracking
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
     SQLiteCursor,
     SQLiteDatastore,
-    SQLiteFactory,
     SQLiteProcessRecorder,
 )
 
@@ -181,7 +182,7 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         self.datastore.close()
 
 
-class Factory(SQLiteFactory):
+class Factory(library.SQLiteFactory):
     """What `PERSISTENCE_MODULE=ring.store.sqlite` brings."""
 
     process_recorder_class = SQLiteEventLog

@@ -1,0 +1,128 @@
+"""HotlistService: lists and their entries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from eventsourcing.persistence import IntegrityError
+
+from proto.ring.v1 import hotlist_pb2 as pb
+from proto.ring.v1 import hotlist_pb2_grpc
+from ring.application import Ring
+from ring.errors import InvalidRequest, NotBuilt, StateForbids
+from ring.hotlist import CHUNK, Hotlist
+from ring.importing import EntriesImport, remove_entries
+from ring.rpc.clock import now
+from ring.values import normalise_plate
+from ring.wakeup import Wakeup
+
+
+class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
+    """The servicer. `wakeup` tells the matcher that a list changed."""
+
+    def __init__(self, ring: Ring, wakeup: Wakeup) -> None:
+        self._ring = ring
+        self._wakeup = wakeup
+
+    async def CreateHotlist(  # noqa: N802
+        self, request: pb.CreateHotlistRequest, context: Any
+    ) -> pb.Hotlist:
+        """A new, empty list."""
+        floor = request.confidence_floor if request.HasField("confidence_floor") else None
+        hotlist = await asyncio.to_thread(
+            self._ring.create_hotlist, request.agency, request.name, floor, now()
+        )
+        return _message(hotlist)
+
+    async def ImportEntries(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.ImportEntriesRequest], context: Any
+    ) -> pb.ImportEntriesResponse:
+        """Entries, live as one change when the client half-closes."""
+        importing: EntriesImport | None = None
+        async for request in request_iterator:
+            if importing is None:
+                importing = await asyncio.to_thread(self._begin, request)
+            elif request.HasField("header"):
+                raise InvalidRequest("the header belongs in the first message only")
+            if len(request.entries) > CHUNK:
+                raise InvalidRequest(f"a message has at most {CHUNK} entries")
+            await asyncio.to_thread(importing.add, request.entries)
+        if importing is None:
+            raise InvalidRequest("the first message must have the header that names the hotlist")
+        try:
+            summary = await asyncio.to_thread(importing.finish)
+        except IntegrityError:
+            raise StateForbids(
+                "the hotlist was changed by somebody else meanwhile, and nothing of this is live: "
+                "import again"
+            ) from None
+        self._wakeup.notify()
+        return pb.ImportEntriesResponse(
+            hotlist=_message(summary.hotlist),
+            added=summary.added,
+            removed=summary.removed,
+            unchanged=summary.unchanged,
+            rejected=[pb.RejectedEntry(row=row, reason=why) for row, why in summary.rejected],
+            rejected_total=summary.rejected_total,
+            position=self._ring.position(summary.position),
+        )
+
+    def _begin(self, request: pb.ImportEntriesRequest) -> EntriesImport:
+        if not request.HasField("header"):
+            raise InvalidRequest("the first message must have the header that names the hotlist")
+        header = request.header
+        if header.mode not in pb.ImportMode.values():
+            raise InvalidRequest(f"{header.mode} is not an import mode")
+        return EntriesImport(
+            self._ring,
+            header.agency,
+            header.hotlist,
+            replace=header.mode == pb.IMPORT_MODE_REPLACE,
+            create=header.create,
+            at=now(),
+        )
+
+    async def RemoveEntries(  # noqa: N802
+        self, request: pb.RemoveEntriesRequest, context: Any
+    ) -> pb.RemoveEntriesResponse:
+        """Entries off a list, as one change."""
+        if not request.entry_ids and not request.plates:
+            raise InvalidRequest("name the entries to remove, by entry_ids or by plates")
+        summary = await asyncio.to_thread(
+            remove_entries,
+            self._ring,
+            request.agency,
+            request.hotlist,
+            set(request.entry_ids),
+            {normalise_plate(plate) for plate in request.plates},
+            now(),
+        )
+        self._wakeup.notify()
+        return pb.RemoveEntriesResponse(
+            hotlist=_message(summary.hotlist),
+            removed=summary.removed,
+            position=self._ring.position(summary.position),
+        )
+
+    async def ListHotlists(  # noqa: N802
+        self, request: pb.ListHotlistsRequest, context: Any
+    ) -> pb.ListHotlistsResponse:
+        """In order of agency and name."""
+        hotlists = await asyncio.to_thread(self._ring.hotlists)
+        return pb.ListHotlistsResponse(hotlists=[_message(hotlist) for hotlist in hotlists])
+
+    async def CheckHistory(  # type: ignore[override] # noqa: N802 - it only fails
+        self, request: pb.CheckHistoryRequest, context: Any
+    ) -> None:
+        """Not in this version."""
+        raise NotBuilt("CheckHistory is not available in this version")
+
+
+def _message(hotlist: Hotlist) -> pb.Hotlist:
+    return pb.Hotlist(
+        name=hotlist.created.name,
+        agency=hotlist.created.agency,
+        entries=hotlist.entries,
+        version=hotlist.changes,
+        confidence_floor=hotlist.created.confidence_floor,
+    )

@@ -1,0 +1,45 @@
+"""The server's settings: environment variables with the prefix RING_, read here alone."""
+
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What may be set. Command-line options of `server.py` come first."""
+
+    model_config = SettingsConfigDict(env_prefix="RING_", extra="ignore")
+
+    # sqlite:///PATH; default: events.sqlite in the data folder
+    event_store: str = ""
+    # chdb:///PATH; default: clickhouse in the data folder
+    clickhouse: str = ""
+    # IANA name: the zone of people's days
+    time_zone: str = "UTC"
+    # who entered longer ago is presumed to have left
+    max_visit: timedelta = timedelta(hours=72)
+    # a reader not heard for longer is noted as silent
+    reader_silence: timedelta = timedelta(minutes=5)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(
+                f"{value!r} is not a time zone: use an IANA name such as "
+                "America/Argentina/Buenos_Aires"
+            ) from None
+        return value
+
+    def event_store_in(self, data: Path) -> str:
+        """The DSN of the event store."""
+        return self.event_store or f"sqlite:///{data / 'events.sqlite'}"
+
+    def clickhouse_in(self, data: Path) -> str:
+        """The DSN of ClickHouse."""
+        return self.clickhouse or f"chdb:///{data / 'clickhouse'}"
