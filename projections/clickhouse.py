@@ -1,0 +1,194 @@
+"""Clients of ClickHouse: the embedded engine (chDB) or a server, behind one DSN.
+
+Always true here: a client is used by one thread at a time; nothing that is asked is written to
+ClickHouse's query log, because questions name plates.
+"""
+
+import fcntl
+import queue
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from projections.statements import statement
+from ring.errors import InvalidRequest, Unavailable
+
+__all__ = ["ClickHouse", "ClickHouseError", "Client", "Readers"]
+
+Row = Sequence[Any]
+
+# JIT compilation and query logs cost more than they bring in questions of a few milliseconds.
+_SETTINGS = {"log_queries": 0, "compile_expressions": 0, "compile_aggregate_expressions": 0}
+_DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
+# How long the engine of a process that is just ending may keep its data path locked.
+_LOCKED_SECONDS = 20.0
+_opened: set[Path] = set()
+
+
+@dataclass(frozen=True)
+class ClickHouse:
+    """Where ClickHouse is. Made by `at`; `open` gives clients.
+
+    `database` holds the pointer to the live projection; the projections lie in databases whose
+    names begin with it.
+    """
+
+    database: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def at(cls, dsn: str) -> "ClickHouse":
+        """Reads a DSN: chdb:///PATH or http(s)://user:password@host:port/database.
+
+        `?database=NAME` sets the name for chDB (default "ring"). InvalidRequest on any other.
+        """
+        url = urlsplit(dsn)
+        if url.scheme == "chdb" and not url.netloc and len(url.path) > 1:
+            path = unquote(url.path.removeprefix("/"))
+            database = parse_qs(url.query).get("database", ["ring"])[0]
+            options: dict[str, Any] = {"interface": "chdb", "path": path}
+        elif url.scheme in ("http", "https") and url.hostname:
+            database = url.path.strip("/") or "ring"
+            options = {
+                "interface": url.scheme,
+                "host": url.hostname,
+                "port": url.port or (8443 if url.scheme == "https" else 8123),
+                "username": unquote(url.username or "default"),
+                "password": unquote(url.password or ""),
+                # In the body of the request: what stands in an address ends up in access logs.
+                "form_encode_query_params": True,
+                "autogenerate_session_id": False,
+            }
+        else:
+            raise InvalidRequest(
+                "RING_CLICKHOUSE is not supported: use chdb:///PATH (an absolute path has four "
+                "slashes: chdb:////var/lib/ring/clickhouse) or "
+                "http(s)://user:password@host:port/database"
+            )
+        if not _DATABASE.fullmatch(database):
+            raise InvalidRequest(
+                f"RING_CLICKHOUSE names the database {database!r}: 1 to 48 letters, digits and "
+                "underscores are needed"
+            )
+        return cls(database, options)
+
+    @property
+    def embedded(self) -> bool:
+        """True for chDB: this process alone has the data."""
+        return bool(self.options["interface"] == "chdb")
+
+    def open(self, database: str | None = None) -> "Client":
+        """A new client, on a database that must exist, or on none.
+
+        Waits while another process that is ending has the data path; Unavailable where it stays.
+        """
+        if self.embedded:
+            _wait_for_lock(Path(self.options["path"]))
+        raw = clickhouse_connect.get_client(**self.options, tz_mode="aware", settings=_SETTINGS)
+        return Client(raw, database)
+
+
+def _wait_for_lock(path: Path) -> None:
+    # The engine holds a lock on this file, and complains at length where another has it. Within
+    # this process the lock is the engine's own, and counts as free.
+    path.mkdir(parents=True, exist_ok=True)
+    real = path.resolve()
+    if real in _opened:
+        return
+    until = time.monotonic() + _LOCKED_SECONDS
+    with (real / "status").open("ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise Unavailable(
+                        f"another process has ClickHouse's data in {path} open: end it, or give "
+                        "this server a data directory of its own"
+                    ) from None
+                time.sleep(0.1)
+            else:
+                break
+    _opened.add(real)
+
+
+class Client:
+    """What the projections need of a client: named statements, on one database at a time."""
+
+    def __init__(self, raw: Any, database: str | None = None) -> None:
+        self._raw = raw
+        self.use(database)
+
+    def use(self, database: str | None) -> None:
+        """Sets the database that unqualified names are looked up in."""
+        if database is not None:
+            self._raw.database = database
+
+    def rows(self, name: str, **parameters: Any) -> Sequence[Row]:
+        """The result of a query, e.g. "queries/flows"."""
+        return list(self._raw.query(statement(name), parameters=parameters or None).result_rows)
+
+    def named_rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """As `rows`, each with its columns' names."""
+        result = self._raw.query(statement(name), parameters=parameters or None)
+        return list(result.named_results())
+
+    def run(self, name: str, **parameters: Any) -> None:
+        """Executes a statement that has no result."""
+        self.execute(statement(name), **parameters)
+
+    def execute(self, text: str, **parameters: Any) -> None:
+        """Executes the text of a statement, one of a file's several."""
+        self._raw.command(text, parameters=parameters or None)
+
+    def insert(self, table: str, arrow_table: Any) -> None:
+        """Inserts a pyarrow.Table whose columns are named as the table's."""
+        self._raw.insert_arrow(table, arrow_table, database=self._raw.database)
+
+    def close(self) -> None:
+        """Closes the client."""
+        self._raw.close()
+
+
+class Readers:
+    """A few clients for questions, all on the live projection's database."""
+
+    def __init__(self, clickhouse: ClickHouse, size: int, database: str) -> None:
+        self._database = database
+        self._clients = [clickhouse.open(database) for _ in range(size)]
+        self._free: queue.SimpleQueue[Client] = queue.SimpleQueue()
+        for client in self._clients:
+            self._free.put(client)
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """A client that nobody else uses meanwhile. Blocks until one is free."""
+        client = self._free.get()
+        try:
+            client.use(self._database)
+            yield client
+        finally:
+            self._free.put(client)
+
+    def move(self, database: str) -> None:
+        """From now on questions are answered from another database.
+
+        Returns once no question uses the one before: it may then be dropped.
+        """
+        self._database = database
+        taken = [self._free.get() for _ in self._clients]
+        for client in taken:
+            self._free.put(client)
+
+    def close(self) -> None:
+        """Closes the clients, once each is free."""
+        for _ in self._clients:
+            self._free.get().close()

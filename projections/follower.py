@@ -1,0 +1,208 @@
+"""Follows the event log and keeps a projection's rows in step with it.
+
+Always true here: the stored position moves only after the rows of every event up to it are in, so
+stopping anywhere repeats rows and never loses them; nothing is passed over: what can't be applied
+is tried again for ever, and health says why.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import structlog
+
+from projections.batch import Batches, Stored, UnknownEventError
+from projections.clickhouse import ClickHouseError, Client
+from ring.store import EventLog, UnreadableEventError
+
+MOST_EVENTS = 20_000
+_IDLE_SECONDS = 0.025
+# Small inserts are put off until the one before is so long ago, unless somebody waits for them.
+_LINGER_SECONDS = 0.15
+_LINGER_EVENTS = 2_000
+_BACK_OFF = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+_logger = structlog.get_logger("projections.follower")
+
+
+class Projection:
+    """One database's rows. Used by one thread at a time.
+
+    `position` is the last event applied; `load` sets it from the database.
+    """
+
+    def __init__(self, log: EventLog, client: Client, database: str) -> None:
+        self.database = database
+        self.position = 0
+        self._log = log
+        self._client = client
+        self._batches = Batches(log.log_id)
+        client.use(database)
+
+    def load(self) -> None:
+        """Takes the position up where the database says that it was left."""
+        self.position = int(self._client.rows("queries/position", log=self._log.log_id)[0][0])
+
+    def events(self, stop: int | None = None) -> Sequence[Stored]:
+        """The events that come next, up to and including the position `stop`."""
+        return self._log.select_notifications(
+            self.position, MOST_EVENTS, stop, inclusive_of_start=False
+        )
+
+    def apply(self, events: Sequence[Stored]) -> None:
+        """Inserts the rows of these events, then saves the position."""
+        batch = self._batches.of(events)
+        for table, rows in batch.inserts:
+            self._client.insert(table, rows)
+        self.save(batch.last_position)
+
+    def save(self, position: int) -> None:
+        """Saves the position: every row up to it is in."""
+        self._client.run("queries/save_position", log=self._log.log_id, position=position)
+        self.position = position
+
+    def close(self) -> None:
+        """Closes its client."""
+        self._client.close()
+
+
+class Follower:
+    """A thread that applies the log's events to the live projection as they come."""
+
+    def __init__(self, log: EventLog, projection: Projection) -> None:
+        self._log = log
+        self.projection = projection
+        self.health = "starting"
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._turn = threading.Lock()
+        self._open = threading.Event()
+        self._open.set()
+        self._waiting_lock = threading.Lock()
+        self._waiting: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    @property
+    def position(self) -> int:
+        """The last event applied; all before it are too."""
+        return self.projection.position
+
+    def start(self) -> None:
+        """Begins to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the batch that is being applied. Blocks until then."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    async def reached(self, position: int) -> None:
+        """Returns once the position is applied; meanwhile the follower does not linger."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        waiter = (position, loop, future)
+        with self._waiting_lock:
+            if self.position >= position:
+                return
+            self._waiting.append(waiter)
+        self._wake.set()
+        try:
+            await future
+        finally:
+            with self._waiting_lock, suppress(ValueError):
+                self._waiting.remove(waiter)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is applied inside; `projection` may be exchanged for another."""
+        self._open.clear()
+        try:
+            with self._turn:
+                yield
+        finally:
+            self._open.set()
+            self._tell()
+
+    def _run(self) -> None:
+        failures = 0
+        loaded: Projection | None = None
+        inserted = 0.0
+        while not self._stopping.is_set():
+            self._open.wait()
+            try:
+                with self._turn:
+                    if loaded is not self.projection:
+                        self._load()
+                        loaded = self.projection
+                        self._tell()
+                    events = self.projection.events()
+                    due = inserted + _LINGER_SECONDS - time.monotonic()
+                    lingers = len(events) < _LINGER_EVENTS and due > 0 and not self._waiting
+                    if events and not lingers:
+                        self.projection.apply(events)
+                        inserted = time.monotonic()
+            except Exception as error:
+                self._fail(error)
+                self._stopping.wait(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            self.health = "ok"
+            if not events:
+                self._pause(_IDLE_SECONDS)
+            elif lingers:
+                self._pause(min(due, _LINGER_SECONDS))
+            else:
+                self._tell()
+
+    def _load(self) -> None:
+        self.projection.load()
+        head = self._log.head()
+        if head < self.position:
+            raise _LogIsShorterError(
+                f"the event log ends at {head}, but the read side has applied {self.position} of "
+                "it: the log was put back to an older state under the same identity; restore it "
+                "with `ring restore`, or run `ring rebuild`"
+            )
+
+    def _pause(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def _fail(self, error: Exception) -> None:
+        health = _explain(error)
+        if health != self.health:
+            _logger.error("follower_failed", reason=health, position=self.position)
+        self.health = health
+
+    def _tell(self) -> None:
+        with self._waiting_lock:
+            reached = [w for w in self._waiting if w[0] <= self.position]
+        for _, loop, future in reached:
+            # The loop of a waiter that has gone away may be closed.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve, future)
+
+
+class _LogIsShorterError(Exception):
+    pass
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _explain(error: Exception) -> str:
+    """One line without a plate: what ClickHouse says may quote rows."""
+    if isinstance(error, UnknownEventError | UnreadableEventError | _LogIsShorterError):
+        return str(error)
+    if isinstance(error, ClickHouseError):
+        return (
+            f"ClickHouse refuses (code {error.code}); trying again: see that it runs and has room"
+        )
+    return f"following the log failed ({type(error).__name__}); trying again"

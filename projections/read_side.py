@@ -1,0 +1,142 @@
+"""The read side: the event log, ClickHouse, the follower between them, clients for questions.
+
+Always true here: it opens by itself once ClickHouse can be reached, however long that takes;
+until then every question is refused with Unavailable, which says why.
+"""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from projections.clickhouse import ClickHouse, ClickHouseError, Client, Readers
+from projections.follower import Follower, Projection
+from projections.rebuild import Rebuild
+from projections.schema import Databases
+from proto.ring.v1.common_pb2 import LogPosition
+from proto.ring.v1.operations_pb2 import ProjectionStatus, RebuildProgress
+from ring.errors import Unavailable
+from ring.store import EventLog
+
+READERS = 3
+_BACK_OFF_SECONDS = 2.0
+
+_logger = structlog.get_logger("projections.read_side")
+
+
+class ReadSide:
+    """Opened and closed from a thread that may block; asked from any."""
+
+    def __init__(self, log: EventLog, clickhouse: ClickHouse) -> None:
+        self.log = log
+        self.rebuilding = threading.Lock()
+        self._clickhouse = clickhouse
+        self._follower: Follower | None = None
+        self._readers: Readers | None = None
+        self._health = "starting: opening ClickHouse"
+        self._closing = threading.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Questions can be asked."""
+        return self._readers is not None
+
+    @property
+    def follower(self) -> Follower:
+        """Unavailable until it is open."""
+        if self._follower is None:
+            raise Unavailable(f"the read side can't answer yet ({self._health}): try again")
+        return self._follower
+
+    @property
+    def readers(self) -> Readers:
+        """Unavailable until it is open."""
+        if self._readers is None:
+            raise Unavailable(f"the read side can't answer yet ({self._health}): try again")
+        return self._readers
+
+    @property
+    def health(self) -> str:
+        """ "ok", or what is wrong."""
+        return self._health if self._follower is None else self._follower.health
+
+    def open(self) -> None:
+        """Opens ClickHouse, makes the schema, begins to follow; tries for ever.
+
+        Unavailable where another process keeps the embedded engine's data.
+        """
+        while not self._closing.is_set():
+            try:
+                self._open()
+            except ClickHouseError as error:
+                self._health = (
+                    f"ClickHouse can't be reached (code {error.code}); trying again: see that it "
+                    "runs and that RING_CLICKHOUSE is right"
+                )
+                _logger.error("clickhouse_unreachable", code=error.code)
+                self._closing.wait(_BACK_OFF_SECONDS)
+            else:
+                return
+
+    def _open(self) -> None:
+        client = self._clickhouse.open()
+        databases = Databases(self._clickhouse, client)
+        live = databases.live()
+        if self._is_of_another_log(client, live):
+            _logger.warning("log_is_new", reason="the event log is another: building anew")
+            live = databases.create_next()
+            databases.move_pointer(live)
+        databases.drop_leftovers(live)
+        self._follower = Follower(self.log, Projection(self.log, client, live))
+        self._follower.start()
+        self._readers = Readers(self._clickhouse, READERS, live)
+
+    def _is_of_another_log(self, client: Client, live: str) -> bool:
+        """Its rows came from a log that was replaced, by a restore for instance."""
+        client.use(live)
+        return bool(client.rows("queries/other_logs", log=self.log.log_id))
+
+    def status(self) -> ProjectionStatus:
+        """How far it has come, whether it is well, rows a table as the engine counts them."""
+        follower = self.follower
+        rows: dict[str, int] = {}
+        health = self.health
+        try:
+            with self.readers.client() as client:
+                rows = {str(t): int(n) for t, n in client.rows("queries/table_rows")}
+        except ClickHouseError as error:
+            health = f"ClickHouse does not answer (code {error.code})" if health == "ok" else health
+        return ProjectionStatus(
+            projected=LogPosition(log_id=self.log.log_id, position=follower.position),
+            health=health,
+            rows=rows,
+        )
+
+    def rebuild(
+        self,
+        verify_only: bool,
+        *,
+        report: Callable[[RebuildProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> RebuildProgress:
+        """One rebuild; the caller holds `rebuilding`."""
+        rebuild = Rebuild(
+            self._clickhouse,
+            self.log,
+            self.follower,
+            self.readers,
+            report=report,
+            cancelled=lambda: cancelled() or self._closing.is_set(),
+        )
+        return rebuild.verify() if verify_only else rebuild.swap()
+
+    def close(self) -> None:
+        """Stops following and closes every client. Blocks until the last batch is in."""
+        self._closing.set()
+        if self._follower is not None:
+            self._follower.stop()
+        with self.rebuilding:
+            if self._readers is not None:
+                self._readers.close()
+            if self._follower is not None:
+                self._follower.projection.close()

@@ -1,0 +1,216 @@
+"""The services of the read process, on gRPC.
+
+Always true here: every blocking call runs in a thread; a question is checked before anything is
+waited for or looked up; what ClickHouse says of a failed question, which may quote plates, goes
+nowhere.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from projections.clickhouse import ClickHouseError, Client
+from projections.flows import flows_in
+from projections.movements import passages_of, visits_of
+from projections.read_side import ReadSide
+from projections.requests import Span, check_purpose, span_of
+from projections.search import page_of, search
+from projections.sightings import stretch
+from proto.ring.v1 import investigation_pb2 as pb
+from proto.ring.v1.common_pb2 import LogPosition, PlateSighting
+from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceServicer
+from proto.ring.v1.operations_pb2 import (
+    GetStatusRequest,
+    ProjectionStatus,
+    RebuildProgress,
+    RebuildRequest,
+)
+from proto.ring.v1.operations_pb2_grpc import ProjectionServiceServicer
+from ring.errors import NotBuilt, NotInTime, StateForbids, Unavailable
+from ring.values import plate_of
+
+_T = TypeVar("_T")
+_logger = structlog.get_logger("projections.service")
+_Context = grpc.aio.ServicerContext[Message, Message]
+
+# Without a deadline of the caller's.
+_WAIT_SECONDS = 60.0
+# Before the caller's deadline, so that the answer says what it waited for.
+_MARGIN_SECONDS = 0.05
+_PROGRESS_SECONDS = 1.0
+
+
+class Investigation(InvestigationServiceServicer):
+    """Plate histories out. GetPicture is the write process's."""
+
+    def __init__(self, read_side: ReadSide, threads: ThreadPoolExecutor) -> None:
+        self._side = read_side
+        self._threads = threads
+
+    async def SearchPlates(  # noqa: N802
+        self, request: pb.SearchPlatesRequest, context: _Context
+    ) -> pb.SearchPlatesResponse:
+        """Which plates match a pattern."""
+        check_purpose(request.purpose)
+        if request.fuzzy:
+            raise NotBuilt("fuzzy search is not there yet: ask with fuzzy left out")
+        page = page_of(request)
+        await self._wait(request.at_least, context)
+        return await self._ask(lambda client: search(client, page))
+
+    async def ListReads(  # noqa: N802
+        self, request: pb.ListReadsRequest, context: _Context
+    ) -> AsyncIterator[PlateSighting]:
+        """Raw reads of one plate."""
+        check_purpose(request.purpose)
+        plate, span = plate_of(request.plate), span_of(request.range)
+        await self._wait(request.at_least, context)
+        log = self._side.log
+        left: Span | None = span
+        while left:
+            now = left
+            sightings, left = await self._ask(lambda client: stretch(client, log, plate, now))  # noqa: B023
+            for sighting in sightings:
+                yield sighting
+
+    async def GetTimeline(  # noqa: N802
+        self, request: pb.GetTimelineRequest, context: _Context
+    ) -> pb.GetTimelineResponse:
+        """Passages and visits of one plate."""
+        check_purpose(request.purpose)
+        plate, span = plate_of(request.plate), span_of(request.range)
+        await self._wait(request.at_least, context)
+        passages, visits = await asyncio.gather(
+            self._ask(lambda client: passages_of(client, plate, span)),
+            self._ask(lambda client: visits_of(client, plate, span)),
+        )
+        return pb.GetTimelineResponse(passages=passages, visits=visits)
+
+    async def ListFlows(  # noqa: N802
+        self, request: pb.ListFlowsRequest, context: _Context
+    ) -> pb.ListFlowsResponse:
+        """Passages per checkpoint, direction and hour."""
+        span = span_of(request.range)
+        await self._wait(request.at_least, context)
+        flows = await self._ask(lambda client: flows_in(client, span, request.checkpoints))
+        return pb.ListFlowsResponse(flows=flows)
+
+    async def FindCompanions(  # noqa: N802
+        self, request: pb.FindCompanionsRequest, context: _Context
+    ) -> pb.FindCompanionsResponse:
+        """Not there yet."""
+        raise NotBuilt("FindCompanions is not there yet")
+
+    async def FindCommonPlates(  # noqa: N802
+        self, request: pb.FindCommonPlatesRequest, context: _Context
+    ) -> pb.FindCommonPlatesResponse:
+        """Not there yet."""
+        raise NotBuilt("FindCommonPlates is not there yet")
+
+    async def ListCloneSuspects(  # noqa: N802
+        self, request: pb.ListCloneSuspectsRequest, context: _Context
+    ) -> pb.ListCloneSuspectsResponse:
+        """Not there yet."""
+        raise NotBuilt("ListCloneSuspects is not there yet")
+
+    async def ListPresent(  # noqa: N802
+        self, request: pb.ListPresentRequest, context: _Context
+    ) -> pb.ListPresentResponse:
+        """Not there yet."""
+        raise NotBuilt("ListPresent is not there yet")
+
+    async def GetPicture(  # noqa: N802
+        self, request: pb.GetPictureRequest, context: _Context
+    ) -> pb.GetPictureResponse:
+        """Pictures lie with the write process."""
+        raise NotBuilt("GetPicture is answered on the ring's public address")
+
+    async def _ask(self, question: Callable[[Client], _T]) -> _T:
+        readers = self._side.readers
+
+        def answer() -> _T:
+            with readers.client() as client:
+                return question(client)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
+        except ClickHouseError as error:
+            _logger.error("question_failed", code=error.code, name=error.name)
+            raise Unavailable(
+                f"ClickHouse could not answer (code {error.code}, {error.name or 'no name'}): try "
+                "again, and see `ring status`"
+            ) from None
+
+    async def _wait(self, at_least: Iterable[LogPosition], context: _Context) -> None:
+        follower, log_id = self._side.follower, self._side.log.log_id
+        wanted = 0
+        for position in at_least:
+            if position.log_id != log_id:
+                raise StateForbids(
+                    f"at_least names the log {position.log_id!r}, but this ring's log is {log_id}: "
+                    "the ring was restored or is another one; forget that position and ask without"
+                )
+            wanted = max(wanted, position.position)
+        if wanted <= follower.position:
+            return
+        remaining = context.time_remaining()
+        seconds = _WAIT_SECONDS if remaining is None else max(0.0, remaining - _MARGIN_SECONDS)
+        try:
+            await asyncio.wait_for(follower.reached(wanted), seconds)
+        except TimeoutError:
+            raise NotInTime(
+                f"the read side has applied the log up to {follower.position}, not yet to {wanted} "
+                f"(it says: {follower.health}): ask again, or without at_least"
+            ) from None
+
+
+class Projections(ProjectionServiceServicer):
+    """How the read side is, and building it anew."""
+
+    def __init__(self, read_side: ReadSide, threads: ThreadPoolExecutor) -> None:
+        self._side = read_side
+        self._threads = threads
+
+    async def GetStatus(  # noqa: N802
+        self, request: GetStatusRequest, context: _Context
+    ) -> ProjectionStatus:
+        """How far it has come, and whether it is well."""
+        if not self._side.is_open:
+            return ProjectionStatus(health=self._side.health)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._side.status)
+
+    async def Rebuild(  # noqa: N802
+        self, request: RebuildRequest, context: _Context
+    ) -> AsyncIterator[RebuildProgress]:
+        """Builds the projections anew, and swaps or compares."""
+        latest = RebuildProgress()
+        cancelled = threading.Event()
+
+        def report(progress: RebuildProgress) -> None:
+            nonlocal latest
+            latest = progress
+
+        if not self._side.rebuilding.acquire(blocking=False):
+            await context.abort(
+                grpc.StatusCode.ABORTED, "another rebuild is running: wait until it ends"
+            )
+        building = asyncio.ensure_future(
+            asyncio.to_thread(
+                self._side.rebuild, request.verify_only, report=report, cancelled=cancelled.is_set
+            )
+        )
+        building.add_done_callback(lambda _: self._side.rebuilding.release())
+        try:
+            while not (await asyncio.wait({building}, timeout=_PROGRESS_SECONDS))[0]:
+                yield latest
+            yield await building
+        finally:
+            cancelled.set()
+            # Nobody may be left to hear how it failed.
+            building.add_done_callback(lambda f: f.exception())

@@ -1,0 +1,1 @@
+SELECT sequence, database FROM live_projection ORDER BY sequence DESC LIMIT 1;

@@ -1,0 +1,1 @@
+SELECT DISTINCT log FROM positions WHERE log != {log:String};

@@ -1,0 +1,1 @@
+SELECT log, max(position) FROM positions GROUP BY log ORDER BY log;

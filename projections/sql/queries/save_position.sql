@@ -1,0 +1,1 @@
+INSERT INTO positions (log, position) VALUES ({log:String}, {position:UInt64});

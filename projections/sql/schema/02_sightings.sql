@@ -1,0 +1,26 @@
+-- Every read, in plate order: one plate's history is one stretch of each part.
+CREATE TABLE sightings
+(
+    plate String,
+    captured_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    received_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    checkpoint LowCardinality(String),
+    reader_id LowCardinality(String),
+    lane LowCardinality(String),
+    direction Enum8('unknown' = 0, 'entry' = 1, 'exit' = 2),
+    confidence Float32 CODEC(ZSTD(1)),
+    region LowCardinality(String),
+    time_suspect Bool,
+    log LowCardinality(String),
+    position UInt64 CODEC(ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(captured_at)
+ORDER BY (plate, captured_at, log, position)
+SETTINGS index_granularity = 2048;
+
+CREATE MATERIALIZED VIEW incoming_to_sightings TO sightings AS
+SELECT
+    plate, captured_at, received_at, checkpoint, reader_id, lane, direction, confidence, region,
+    time_suspect, log, position
+FROM incoming;

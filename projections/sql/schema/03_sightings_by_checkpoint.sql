@@ -1,0 +1,19 @@
+-- Every read, in the order in which a checkpoint saw them.
+CREATE TABLE sightings_by_checkpoint
+(
+    checkpoint LowCardinality(String),
+    captured_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    plate String CODEC(ZSTD(1)),
+    lane LowCardinality(String),
+    direction Enum8('unknown' = 0, 'entry' = 1, 'exit' = 2),
+    confidence Float32 CODEC(ZSTD(1)),
+    log LowCardinality(String),
+    position UInt64 CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(captured_at)
+ORDER BY (checkpoint, captured_at, plate, log, position);
+
+CREATE MATERIALIZED VIEW incoming_to_sightings_by_checkpoint TO sightings_by_checkpoint AS
+SELECT checkpoint, captured_at, plate, lane, direction, confidence, log, position
+FROM incoming;

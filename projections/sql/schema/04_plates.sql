@@ -1,0 +1,18 @@
+-- Every plate once a log. Minima and maxima are the same however often a read comes.
+CREATE TABLE plates
+(
+    plate String,
+    log LowCardinality(String),
+    first_seen SimpleAggregateFunction(min, DateTime64(6, 'UTC')),
+    last_seen SimpleAggregateFunction(max, DateTime64(6, 'UTC')),
+    first_position SimpleAggregateFunction(min, UInt64)
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (plate, log);
+
+CREATE MATERIALIZED VIEW incoming_to_plates TO plates AS
+SELECT
+    plate, log, min(captured_at) AS first_seen, max(captured_at) AS last_seen,
+    min(position) AS first_position
+FROM incoming
+GROUP BY plate, log;

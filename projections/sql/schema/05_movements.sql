@@ -1,0 +1,27 @@
+-- One converging row a plate and day (UTC): the set of its reads. A set is the same in whatever
+-- order the reads arrive and however often they come.
+CREATE TABLE movements
+(
+    plate String,
+    day Date32,
+    reads AggregateFunction(groupUniqArray, Tuple(
+        captured_at DateTime64(6, 'UTC'),
+        read_key UInt64,
+        checkpoint String,
+        direction Enum8('unknown' = 0, 'entry' = 1, 'exit' = 2)))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(day)
+ORDER BY (plate, day)
+SETTINGS index_granularity = 1024;
+
+CREATE MATERIALIZED VIEW incoming_to_movements TO movements AS
+SELECT
+    plate,
+    toDate32(captured_at) AS day,
+    groupUniqArrayState(CAST(
+        (captured_at, read_key, checkpoint, direction),
+        'Tuple(captured_at DateTime64(6, \'UTC\'), read_key UInt64, checkpoint String, direction Enum8(\'unknown\' = 0, \'entry\' = 1, \'exit\' = 2))'
+    )) AS reads
+FROM incoming
+GROUP BY plate, day;

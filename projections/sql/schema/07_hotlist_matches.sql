@@ -1,0 +1,65 @@
+-- A read that matched a hotlist entry, once an alert. entry_*: what the list asked for; the
+-- other columns: what was seen.
+CREATE TABLE hotlist_matches
+(
+    alert_id String,
+    raised_at DateTime64(6, 'UTC'),
+    agency LowCardinality(String),
+    hotlist LowCardinality(String),
+    hotlist_version UInt64,
+    entry_id String,
+    entry_plate String,
+    entry_reason String,
+    entry_priority LowCardinality(String),
+    entry_reference String,
+    plate String,
+    captured_at DateTime64(6, 'UTC'),
+    checkpoint LowCardinality(String),
+    reader_id LowCardinality(String),
+    lane LowCardinality(String),
+    direction Enum8('unknown' = 0, 'entry' = 1, 'exit' = 2),
+    confidence Float32,
+    read_id String,
+    read_position UInt64,
+    match_probability Float32,
+    match_path Array(String),
+    delayed Bool,
+    log LowCardinality(String),
+    position UInt64
+)
+ENGINE = ReplacingMergeTree
+ORDER BY alert_id;
+
+-- What became of it: one row an acknowledgement or resolution.
+CREATE TABLE hotlist_match_states
+(
+    alert_id String,
+    at DateTime64(6, 'UTC'),
+    state Enum8('acknowledged' = 2, 'resolved' = 3),
+    by String,
+    disposition LowCardinality(String),
+    note String,
+    log LowCardinality(String),
+    position UInt64
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (alert_id, log, position);
+
+-- Each match with its latest state.
+CREATE VIEW alerts AS
+SELECT
+    m.*,
+    if(s.alert_id = '', 'raised', toString(s.last_state)) AS state,
+    s.last_disposition AS disposition,
+    if(s.alert_id = '', m.raised_at, s.last_at) AS changed_at
+FROM (SELECT * FROM hotlist_matches FINAL) AS m
+LEFT JOIN
+(
+    SELECT
+        alert_id,
+        argMax(state, position) AS last_state,
+        argMax(disposition, position) AS last_disposition,
+        argMax(at, position) AS last_at
+    FROM hotlist_match_states
+    GROUP BY alert_id
+) AS s USING (alert_id);

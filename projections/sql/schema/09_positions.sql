@@ -1,0 +1,9 @@
+-- How far each log has been applied: every row of an event up to here is in the tables above.
+CREATE TABLE positions
+(
+    log String,
+    position UInt64,
+    saved_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(position)
+ORDER BY log;
