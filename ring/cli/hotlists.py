@@ -80,6 +80,7 @@ class _Import:
             if not self.lines and not self._empty:
                 # Half-closing now would take every entry off the list.
                 raise CommandError(self._nothing())
+            yield ImportEntriesRequest(last=True)
         except BaseException as error:
             self.failure = error
             raise

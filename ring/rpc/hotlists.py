@@ -37,8 +37,9 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
     async def ImportEntries(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.ImportEntriesRequest], context: Any
     ) -> pb.ImportEntriesResponse:
-        """Entries, live as one change when the client half-closes."""
+        """Entries, live as one change once the client has sent the last message."""
         importing: EntriesImport | None = None
+        whole = False
         async for request in request_iterator:
             if importing is None:
                 importing = await asyncio.to_thread(self._begin, request)
@@ -47,8 +48,13 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             if len(request.entries) > CHUNK:
                 raise InvalidRequest(f"a message has at most {CHUNK} entries")
             await asyncio.to_thread(importing.add, request.entries)
+            whole = request.last
         if importing is None:
             raise InvalidRequest("the first message must have the header that names the hotlist")
+        if not whole:
+            raise InvalidRequest(
+                "the import broke off, and nothing of it is live: the last message must say so"
+            )
         try:
             summary = await asyncio.to_thread(importing.finish)
         except IntegrityError:

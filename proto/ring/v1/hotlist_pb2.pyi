@@ -111,6 +111,9 @@ class ImportEntriesRequest(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    last: _builtins.bool
+    """The import is whole. Without it a client that breaks off would look like one that is done."""
     @_builtins.property
     def header(self) -> Global___ImportHeader:
         """In the first message only."""
@@ -126,10 +129,11 @@ class ImportEntriesRequest(_message.Message):
         *,
         header: Global___ImportHeader | None = ...,
         entries: _abc.Iterable[_alert_pb2.HotlistEntry] | None = ...,
+        last: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "header", b"header"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "header", b"header", "last", b"last"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -73,9 +73,10 @@ class HotlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportEntries(self, request_iterator, context):
-        """The first message names the list, the others carry entries. All of them are made live
-        by one atomic change when the client half-closes; a stream that breaks off changes
-        nothing. Bad entries are named and left out.
+        """The first message names the list, the others carry entries, the last one says that it is
+        the last. All entries are made live by one atomic change once the client half-closes after
+        it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
+        are named and left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

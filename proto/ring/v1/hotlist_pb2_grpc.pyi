@@ -35,9 +35,10 @@ class HotlistServiceStub:
     CreateHotlist: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.CreateHotlistRequest, _hotlist_pb2.Hotlist]
     """ALREADY_EXISTS where the agency has a list of that name."""
     ImportEntries: _grpc.StreamUnaryMultiCallable[_hotlist_pb2.ImportEntriesRequest, _hotlist_pb2.ImportEntriesResponse]
-    """The first message names the list, the others carry entries. All of them are made live
-    by one atomic change when the client half-closes; a stream that breaks off changes
-    nothing. Bad entries are named and left out.
+    """The first message names the list, the others carry entries, the last one says that it is
+    the last. All entries are made live by one atomic change once the client half-closes after
+    it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
+    are named and left out.
     """
     RemoveEntries: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RemoveEntriesRequest, _hotlist_pb2.RemoveEntriesResponse]
     """Takes entries off a list as one atomic change."""
@@ -52,9 +53,10 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     CreateHotlist: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.CreateHotlistRequest, _hotlist_pb2.Hotlist]  # type: ignore[assignment]
     """ALREADY_EXISTS where the agency has a list of that name."""
     ImportEntries: _aio.StreamUnaryMultiCallable[_hotlist_pb2.ImportEntriesRequest, _hotlist_pb2.ImportEntriesResponse]  # type: ignore[assignment]
-    """The first message names the list, the others carry entries. All of them are made live
-    by one atomic change when the client half-closes; a stream that breaks off changes
-    nothing. Bad entries are named and left out.
+    """The first message names the list, the others carry entries, the last one says that it is
+    the last. All entries are made live by one atomic change once the client half-closes after
+    it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
+    are named and left out.
     """
     RemoveEntries: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RemoveEntriesRequest, _hotlist_pb2.RemoveEntriesResponse]  # type: ignore[assignment]
     """Takes entries off a list as one atomic change."""
@@ -78,9 +80,10 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_hotlist_pb2.ImportEntriesRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_hotlist_pb2.ImportEntriesResponse, _abc.Awaitable[_hotlist_pb2.ImportEntriesResponse]]:
-        """The first message names the list, the others carry entries. All of them are made live
-        by one atomic change when the client half-closes; a stream that breaks off changes
-        nothing. Bad entries are named and left out.
+        """The first message names the list, the others carry entries, the last one says that it is
+        the last. All entries are made live by one atomic change once the client half-closes after
+        it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
+        are named and left out.
         """
 
     @_abc_1.abstractmethod
