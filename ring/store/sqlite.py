@@ -22,24 +22,11 @@ from eventsourcing.sqlite import (
 )
 
 from ring.store.log import EventLog
+from ring.store.statements import statements
 
-_COLUMNS = "position, originator_id, originator_version, topic, state"
-
-_SCHEMA = (
-    # AUTOINCREMENT: a position is never given twice, even when the tail was deleted.
-    """CREATE TABLE IF NOT EXISTS stored_events (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    originator_id TEXT NOT NULL,
-    originator_version INTEGER NOT NULL,
-    topic TEXT NOT NULL,
-    state BLOB NOT NULL,
-    UNIQUE (originator_id, originator_version))""",
-    # Finds the few events of the other topics between the many reads.
-    """CREATE INDEX IF NOT EXISTS stored_events_topic ON stored_events (topic, position)
-    WHERE topic <> 'ring.read'""",
-    """CREATE TABLE IF NOT EXISTS log_identity (
-    one INTEGER PRIMARY KEY CHECK (one = 1), log_id TEXT NOT NULL)""",
-)
+_SQL = statements("sqlite")
+_READ = "ring.read"
+_END = 2**63 - 1
 
 
 class _Pool(SQLiteConnectionPool):
@@ -57,26 +44,24 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
     def __init__(self, datastore: SQLiteDatastore, *, events_table_name: str = "stored_events"):
         super().__init__(datastore, events_table_name=events_table_name)
         self._log_id: str | None = None
-        self._insert = (
-            "INSERT INTO stored_events (originator_id, originator_version, topic, state) "
-            "VALUES (?,?,?,?)"
-        )
 
     def construct_create_table_statements(self) -> list[str]:
         """The schema: the library's tracking table, our own events table."""
-        statements = super().construct_create_table_statements()
-        return [s for s in statements if "stored_events" not in s] + list(_SCHEMA)
+        inherited = super().construct_create_table_statements()
+        tracking = [s for s in inherited if "stored_events" not in s]
+        ours = ("create_events", "create_topic_index", "create_identity")
+        return tracking + [_SQL[name] for name in ours]
 
     def _create_table(self, c: SQLiteCursor) -> None:
         super()._create_table(c)
-        c.execute("INSERT OR IGNORE INTO log_identity VALUES (1, ?)", (str(uuid4()),))
+        c.execute(_SQL["identify"], (str(uuid4()),))
 
     @property
     def log_id(self) -> str:
         """UUID of this log."""
         if self._log_id is None:
             with self.datastore.transaction(commit=False) as c:
-                c.execute("SELECT log_id FROM log_identity")
+                c.execute(_SQL["select_identity"])
                 self._log_id = str(c.fetchone()[0])
         return self._log_id
 
@@ -90,7 +75,7 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         if count:
             try:
                 c.executemany(
-                    self._insert,
+                    _SQL["insert_event"],
                     [
                         (s.originator_id.hex, s.originator_version, s.topic, s.state)  # type: ignore[union-attr]
                         for s in stored_events
@@ -98,7 +83,7 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
                 )
             except sqlite3.IntegrityError as error:
                 raise IntegrityError(error) from error
-            c.execute("SELECT last_insert_rowid()")
+            c.execute(_SQL["select_last_position"])
             last = int(c.fetchone()[0])
             positions = range(last - count + 1, last + 1)
         tracking: Tracking | None = kwargs.get("tracking")
@@ -116,35 +101,24 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
         """As the library's, by position; topics other than ring.read by their own index."""
-        where, params = [], list[Any]()
-        if start is not None:
-            where.append("position >= ?" if inclusive_of_start else "position > ?")
-            params.append(start)
-        if stop is not None:
-            where.append("position <= ?")
-            params.append(stop)
+        params: dict[str, Any] = {
+            "start": 0 if start is None else start + (not inclusive_of_start),
+            "stop": _END if stop is None else stop,
+            "limit": limit,
+        }
+        name = "select_page"
         if topics:
-            where.append(f"topic IN ({','.join('?' * len(topics))})")
-            params += topics
-            if "ring.read" not in topics:
-                where.append("topic <> 'ring.read'")
-        condition = f"WHERE {' AND '.join(where)}" if where else ""
-        return self._select(
-            f"SELECT {_COLUMNS} FROM stored_events {condition} ORDER BY position LIMIT ?",  # noqa: S608
-            [*params, limit],
-        )
+            params["topics"] = json.dumps(list(topics))
+            name = "select_page_of_topics" + ("_with_reads" if _READ in topics else "")
+        return self._select(name, params)
 
     def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions."""
-        return self._select(
-            f"SELECT {_COLUMNS} FROM stored_events "  # noqa: S608
-            "WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position",
-            [json.dumps(list(positions))],
-        )
+        return self._select("select_positions", {"positions": json.dumps(list(positions))})
 
-    def _select(self, statement: str, params: Sequence[Any]) -> list[Notification]:
+    def _select(self, name: str, params: dict[str, Any]) -> list[Notification]:
         with self.datastore.transaction(commit=False) as c:
-            c.execute(statement, params)
+            c.execute(_SQL[name], params)
             return [
                 Notification(
                     id=row[0],
@@ -159,17 +133,14 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
     def select_known(self, originator_ids: Sequence[UUID]) -> set[UUID]:
         """Those of the streams that have an event."""
         with self.datastore.transaction(commit=False) as c:
-            c.execute(
-                "SELECT DISTINCT originator_id FROM stored_events "
-                "WHERE originator_id IN (SELECT value FROM json_each(?))",
-                [json.dumps([i.hex for i in originator_ids])],
-            )
+            ids = json.dumps([id_.hex for id_ in originator_ids])
+            c.execute(_SQL["select_known"], {"originator_ids": ids})
             return {UUID(hex=row[0]) for row in c.fetchall()}
 
     def head(self) -> int:
         """The highest position ever given."""
         with self.datastore.transaction(commit=False) as c:
-            c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'")
+            c.execute(_SQL["select_head"])
             row = c.fetchone()
             return int(row[0]) if row else 0
 
