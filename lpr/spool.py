@@ -1,0 +1,334 @@
+"""The reads on disk, from before anything else happens to them until the server has them.
+
+Always true here:
+ - a read is durable (SQLite, WAL, synchronous=FULL) when `append` returns;
+ - a sequence is never given twice within an epoch: the counter moves in the transaction that
+   stores the reads, and never back. Where that can't be proven, a new epoch begins;
+ - a read leaves the spool only through `forget`, which is told what the server acknowledged;
+ - one process at a time has a spool open, and any thread of it may call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lpr.errors import SpoolError
+from lpr.spool_file import Epoch, SpoolFile, epochs_of
+from lpr.spool_identity import identity, new_witness, witness
+from proto.ring.v1.ingest_pb2 import PlateRead
+
+PICTURE_LIMIT = 256 * 1024
+"""Bytes of a picture, by the protocol."""
+READ_LIMIT = 64 * 1024
+"""Bytes of one read: far above any real one."""
+BATCH_READS, BATCH_BYTES = 1000, 3 * 1024 * 1024
+"""Limits of a batch, by the protocol."""
+OVERHEAD = 24
+"""Bytes that a read's frame and sequence add to its body in a batch, at most."""
+FOR_EVER = 2**63 - 1
+READER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Appended:
+    """Where reads went: their epoch, and the first and last sequence (last < first: none)."""
+
+    epoch: str
+    first: int
+    last: int
+
+
+class Spool:
+    """A reader's spool in a folder, made where there is none.
+
+    picture_bytes: the most that waiting pictures may take; beyond it the oldest go, reads never.
+    Raises SpoolError where it is in use, another reader's, or damaged.
+    """
+
+    def __init__(
+        self, path: Path | str, reader_id: str, *, picture_bytes: int = 512 * 1024 * 1024
+    ) -> None:
+        if not READER_ID.fullmatch(reader_id):
+            raise SpoolError(
+                f"{reader_id!r} is no reader id; use 1 to 64 of letters, digits and . _ : -"
+            )
+        self.path = Path(path)
+        self.reader_id = reader_id
+        self._picture_bytes = picture_bytes
+        self._guard = threading.RLock()
+        self._listeners: list[Callable[[], None]] = []
+        self._epoch_id, self._epoch, self._last_sequence = 0, "", 0
+        self._file = SpoolFile(self.path)
+        try:
+            with self._file.transaction():
+                self._recognise()
+            self._depth = int(self._file.run("depth").fetchone()[0])
+            self.last_picture = int(self._file.run("last_picture").fetchone()[0])
+            """Place of the newest picture ever waiting here; only grows."""
+        except BaseException:
+            self._file.close()
+            raise
+
+    # ---- reads -------------------------------------------------------------
+
+    def append(self, reads: Sequence[PlateRead], pictures: Iterable[bytes] = ()) -> Appended:
+        """Stores reads and JPEG pictures in one durable transaction, in the order given.
+
+        The reads' own sequence is ignored. Raises SpoolError where the disk is full, ValueError
+        on a read over 64 KiB or a picture over 256 KiB; then nothing is stored.
+        """
+        bodies = [_body(read) for read in reads]
+        shots = [(hashlib.sha256(jpeg).digest(), jpeg) for jpeg in pictures]
+        if any(len(jpeg) > PICTURE_LIMIT for _, jpeg in shots):
+            raise ValueError("a picture is over 256 KiB")
+        with self._guard:
+            first = self._last_sequence + 1
+            last = self._last_sequence + len(bodies)
+            with self._file.transaction():
+                self._file.many(
+                    "add_read",
+                    [
+                        {"epoch": self._epoch_id, "sequence": sequence, "body": body}
+                        for sequence, body in enumerate(bodies, start=first)
+                    ],
+                )
+                self._file.run("set_last_sequence", epoch=self._epoch_id, last_sequence=last)
+                for sha256, jpeg in shots:
+                    self._file.run("add_picture", sha256=sha256, jpeg=jpeg)
+                if shots:
+                    self._drop_oldest_pictures()
+                    self.last_picture = int(self._file.run("last_picture").fetchone()[0])
+            self._last_sequence = last
+            self._depth += len(bodies)
+            where = Appended(self._epoch, first, last)
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+        return where
+
+    def pending(
+        self, epoch: str, after: int = 0, upto: int = FOR_EVER, most: int = BATCH_READS
+    ) -> list[PlateRead]:
+        """Reads of an epoch with after < sequence <= upto, in order, as many as fit a batch."""
+        with self._guard:
+            rows = self._file.run(
+                "pending", epoch=self._id_of(epoch), after=after, upto=upto, most=most
+            )
+            reads: list[PlateRead] = []
+            size = 0
+            for sequence, body in rows:
+                size += len(body) + OVERHEAD
+                if size > BATCH_BYTES and reads:
+                    break
+                read = PlateRead.FromString(body)
+                read.sequence = sequence
+                reads.append(read)
+            return reads
+
+    def forget(self, epoch: str, upto: int) -> int:
+        """Drops the reads the server acknowledged; returns how many."""
+        with self._guard:
+            with self._file.transaction():
+                number = self._id_of(epoch)
+                gone: int = self._file.run("forget", epoch=number, upto=upto).rowcount
+                self._file.run("set_acknowledged", epoch=number, upto=upto)
+            self._depth -= gone
+            return gone
+
+    def depth(self) -> int:
+        """Reads that are not acknowledged yet, of all epochs."""
+        return self._depth
+
+    # ---- epochs ------------------------------------------------------------
+
+    @property
+    def epoch(self) -> str:
+        """UUID of the epoch that new reads go to."""
+        return self._epoch
+
+    @property
+    def last_sequence(self) -> int:
+        """The last sequence given in the current epoch; 0: none."""
+        return self._last_sequence
+
+    def last_sequence_of(self, epoch: str) -> int:
+        """The last sequence given in an epoch; 0: none."""
+        with self._guard:
+            if epoch == self._epoch:
+                return self._last_sequence
+            return int(self._file.run("epoch", uuid=epoch).fetchone()[2])
+
+    def oldest_epoch_with_reads(self) -> str | None:
+        """The epoch to deliver first, or None where nothing waits."""
+        with self._guard:
+            row = self._file.run("oldest_with_reads").fetchone()
+            return str(row[0]) if row else None
+
+    def epochs(self) -> list[Epoch]:
+        """Every epoch that is still known, oldest first."""
+        with self._guard:
+            return epochs_of(self._file.run("epochs"))
+
+    def start_epoch(self, reason: str) -> str:
+        """New reads go to a new epoch from now on; returns its UUID."""
+        with self._guard, self._epoch_change():
+            self._create_epoch(reason)
+        return self._epoch
+
+    def move_to_new_epoch(self, epoch: str, reason: str) -> str:
+        """Gives what waits in an epoch new sequences in the current one, in order.
+
+        Where `epoch` is the current one, a new one is begun first. One transaction: a crash leaves
+        each read in exactly one epoch. Returns the UUID of the epoch they are now in.
+        """
+        with self._guard, self._epoch_change():
+            number = self._id_of(epoch)
+            if number == self._epoch_id:
+                self._create_epoch(reason)
+            moved = self._file.run(
+                "move", epoch=number, target=self._epoch_id, after=self._last_sequence
+            ).rowcount
+            self._file.run("empty", epoch=number)
+            last = self._last_sequence + moved
+            self._file.run("set_last_sequence", epoch=self._epoch_id, last_sequence=last)
+            self._last_sequence = last
+        return self._epoch
+
+    # ---- pictures ----------------------------------------------------------
+
+    def pictures(self, after: int = 0, most: int = 1) -> list[tuple[int, bytes, bytes]]:
+        """Waiting pictures, oldest first: (place, sha256, jpeg) with place > after."""
+        with self._guard:
+            return list(self._file.run("pictures", after=after, most=most))
+
+    def picture_count(self) -> int:
+        """Pictures that wait to be delivered."""
+        with self._guard:
+            return int(self._file.run("picture_totals").fetchone()[0])
+
+    def forget_pictures(self, hashes: Iterable[bytes]) -> None:
+        """Drops pictures that the server has stored, or never will."""
+        with self._guard, self._file.transaction():
+            self._file.many("forget_picture", [{"sha256": sha256} for sha256 in hashes])
+
+    # ---- the rest ----------------------------------------------------------
+
+    def note(self, key: str, value: str) -> None:
+        """Keeps a fact for `lpr status`, such as the clock's offset."""
+        with self._guard, self._file.transaction():
+            self._file.run("set_note", key=key, value=value)
+
+    def on_append(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` after each append, from the thread that appended. Returns an undo."""
+        with self._guard:
+            self._listeners.append(listener)
+
+        def undo() -> None:
+            with self._guard, suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return undo
+
+    def close(self) -> None:
+        """Closes the spool and lets another process have it."""
+        with self._guard:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- within ------------------------------------------------------------
+
+    def _recognise(self) -> None:
+        """Finds the current epoch, or begins one where the counter can't be trusted."""
+        owner = self._file.run("get_note", key="reader").fetchone()
+        if owner is not None and owner[0] != self.reader_id:
+            raise SpoolError(
+                f"the spool {self.path} belongs to reader {owner[0]}; "
+                f"give {self.reader_id} another folder with LPR_SPOOL"
+            )
+        self._file.run("set_note", key="reader", value=self.reader_id)
+        known = self._file.run("get_note", key="identity").fetchone()
+        here = identity(self._file.path, witness(self.path))
+        current = self._file.run("current_epoch").fetchone()
+        if current is None:
+            self._create_epoch("new spool")
+        elif known is None or known[0] != here:
+            self._create_epoch("restored or copied spool")
+        elif self._file.run("uncounted").fetchone()[0]:
+            self._create_epoch("counter behind its reads")
+        else:
+            self._adopt(*current)
+        self._file.run("repair_counters")
+        self._file.run("prune_epochs")
+        token = new_witness(self.path)
+        self._file.run("set_note", key="identity", value=identity(self._file.path, token))
+
+    @contextmanager
+    def _epoch_change(self) -> Iterator[None]:
+        """A transaction that, where it fails, leaves the current epoch as it was."""
+        before = self._epoch_id, self._epoch, self._last_sequence
+        try:
+            with self._file.transaction():
+                yield
+        except BaseException:
+            self._adopt(*before)
+            raise
+
+    def _create_epoch(self, reason: str) -> None:
+        self._file.run(
+            "create_epoch",
+            uuid=str(uuid.uuid4()),
+            reason=reason,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self._adopt(*self._file.run("current_epoch").fetchone())
+
+    def _adopt(self, number: int, name: str, last_sequence: int) -> None:
+        self._epoch_id, self._epoch, self._last_sequence = number, name, last_sequence
+
+    def _id_of(self, epoch: str) -> int:
+        if epoch == self._epoch:
+            return self._epoch_id
+        row = self._file.run("epoch", uuid=epoch).fetchone()
+        if row is None:
+            raise SpoolError(f"the spool {self.path} has no epoch {epoch}")
+        return int(row[0])
+
+    def _drop_oldest_pictures(self) -> None:
+        total = int(self._file.run("picture_totals").fetchone()[1])
+        while total > self._picture_bytes:
+            sha256, size = self._file.run("oldest_picture").fetchone()
+            self._file.run("forget_picture", sha256=sha256)
+            total -= size
+
+
+def _body(read: PlateRead) -> bytes:
+    """The read's bytes without its sequence."""
+    if read.sequence:
+        bare = PlateRead()
+        bare.CopyFrom(read)
+        bare.ClearField("sequence")
+        read = bare
+    body = read.SerializeToString(deterministic=True)
+    if len(body) > READ_LIMIT:
+        raise ValueError("a read is over 64 KiB")
+    return body
