@@ -281,7 +281,12 @@ def test_a_token_is_good_for_its_own_question_alone(served: Served) -> None:
     served.world.see(*(Seen(f"TK{i:03}", T0) for i in range(3)))
     token = search(served, "TK*", page_size=1).next_page_token
     assert search(served, "tk*", page_size=2, page_token=token).plates[0].plate == "TK001"
-    for bad in (token[:-4], "nonsense", "e30=", token.replace(token[20], "A" if token[20] != "A" else "B", 1)):
+    for bad in (
+        token[:-4],
+        "nonsense",
+        "e30=",
+        token.replace(token[20], "A" if token[20] != "A" else "B", 1),
+    ):
         code, details = refused(lambda bad=bad: search(served, "TK*", page_token=bad))
         assert code == grpc.StatusCode.INVALID_ARGUMENT
         assert "page_token" in details

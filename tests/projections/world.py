@@ -5,7 +5,7 @@ import itertools
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -102,11 +102,11 @@ class World:
 
     def numbered(self, reads: Iterable[Seen]) -> list[Seen]:
         """The reads with sequences of their own, in the order given."""
-        return [Seen(**{**vars(r), "sequence": next(self._sequences)}) for r in reads]
+        return [replace(r, sequence=next(self._sequences)) for r in reads]
 
     def store(self, reads: Iterable[Seen]) -> int:
         """Stores numbered reads in the order given. The position of the last."""
-        return self._insert([r.stored() for r in reads])
+        return self.insert([r.stored() for r in reads])
 
     def see(self, *reads: Seen) -> int:
         """Numbers and stores reads."""
@@ -116,13 +116,14 @@ class World:
         """Stores another event."""
         stream_id = uuid5(NAMESPACE_URL, stream) if stream else uuid4()
         state = seal(body.SerializeToString())
-        return self._insert([StoredEvent(stream_id, version, topic, state)])
+        return self.insert([StoredEvent(stream_id, version, topic, state)])
 
     def position(self, position: int) -> LogPosition:
         """A position of this log, as at_least takes it."""
         return LogPosition(log_id=self.log.log_id, position=position)
 
-    def _insert(self, events: list[StoredEvent]) -> int:
+    def insert(self, events: list[StoredEvent]) -> int:
+        """Stores events as they are. The position of the last."""
         positions = self.log.insert_events(events)
         assert positions is not None
         return positions[-1]

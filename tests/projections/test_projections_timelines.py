@@ -1,0 +1,204 @@
+"""Timelines depend on what was captured alone: the views equal a slow, obvious reference."""
+
+import csv
+import gzip
+import itertools
+import json
+import random
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from projections.clickhouse import ClickHouse, Client
+from projections.follower import Projection
+from projections.movements import passages_of, visits_of
+from projections.requests import EARLIEST, LATEST, Span
+from projections.schema import Databases
+from proto.ring.v1.investigation_pb2 import Passage, Visit
+from ring.values import from_micros
+from tests.projections import reference
+from tests.projections.world import ENTRY, EXIT, SECOND, T0, UNKNOWN, Seen, World
+
+WHOLE = Span(EARLIEST, LATEST)
+
+
+class Filled:
+    """A world whose log is applied by hand."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        clickhouse = ClickHouse.at(world.clickhouse)
+        self.client: Client = clickhouse.open()
+        self.projection = Projection(
+            world.log, self.client, Databases(clickhouse, self.client).live()
+        )
+
+    def apply(self, most: int = 20_000) -> None:
+        """Applies what is stored, at most so many events at a time."""
+        while events := self.projection.events():
+            self.projection.apply(events[:most])
+
+
+@pytest.fixture(scope="module")
+def filled(make_world: Callable[[], World]) -> Iterator[Filled]:
+    filled = Filled(make_world())
+    yield filled
+    filled.client.close()
+
+
+def expected_passages(reads: list[Seen], span: Span = WHOLE) -> list[Passage]:
+    return [
+        Passage(
+            checkpoint=p.first.checkpoint,
+            direction=p.first.direction,
+            at=from_micros(p.first.at),
+            reads=len(p.reads),
+            anomalies=p.anomalies,
+        )
+        for p in reference.passages(reads)
+        if span.start <= p.first.at < span.end
+    ]
+
+
+def expected_visits(reads: list[Seen], span: Span = WHOLE) -> list[Visit]:
+    return [
+        Visit(
+            entered_at=from_micros(v.entry.at) if v.entry else None,
+            exited_at=from_micros(v.exit.at) if v.exit else None,
+            entry_checkpoint=v.entry.checkpoint if v.entry else "",
+            exit_checkpoint=v.exit.checkpoint if v.exit else "",
+        )
+        for v in reference.visits(reads)
+        if reference.overlaps(v, span.start, span.end)
+    ]
+
+
+# Gaps at and around the 60 s that end a passage, ties, days apart, before 1970 as after.
+GAPS = st.sampled_from(
+    [0, 0, 1, 30 * SECOND, 60 * SECOND, 60 * SECOND + 1, 3600 * SECOND, 40 * 3600 * SECOND]
+)
+READS = st.lists(
+    st.tuples(GAPS, st.sampled_from(["A", "B"]), st.sampled_from([UNKNOWN, ENTRY, EXIT])),
+    min_size=1,
+    max_size=14,
+)
+
+_plates = itertools.count()
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(drawn=READS, rng=st.randoms(use_true_random=False), data=st.data())
+def test_any_arrival_order_with_repeats_gives_the_timeline_of_the_captures(
+    filled: Filled, drawn: list[tuple[int, str, Any]], rng: random.Random, data: st.DataObject
+) -> None:
+    plate = f"H{next(_plates):06}"
+    at, reads = T0, []
+    for gap, checkpoint, direction in drawn:
+        at += gap
+        reads.append(Seen(plate, at, checkpoint, direction))
+    rng.shuffle(reads)
+    # The same ids in every example, so that a failure repeats; each in a stream of its own.
+    reads = [replace(read, sequence=i) for i, read in enumerate(reads, 1)]
+    filled.world.insert([replace(r.stored(), originator_id=uuid4()) for r in reads])
+    before = filled.projection.position
+    filled.apply(data.draw(st.integers(1, len(reads)), label="events at a time"))
+    # A part of it comes again, as after a crash before the position was saved.
+    filled.projection.position = before + rng.randrange(len(reads))
+    filled.apply()
+
+    assert passages_of(filled.client, plate, WHOLE) == expected_passages(reads)
+    assert visits_of(filled.client, plate, WHOLE) == expected_visits(reads)
+    times = [T0 - 1, *(r.at for r in reads), at + 1]
+    start, end = sorted(data.draw(st.lists(st.sampled_from(times), min_size=2, max_size=2)))
+    span = Span(start, end + 1)
+    assert passages_of(filled.client, plate, span) == expected_passages(reads, span)
+    assert visits_of(filled.client, plate, span) == expected_visits(reads, span)
+
+
+def test_reads_of_many_years_fit_in_one_batch(filled: Filled) -> None:
+    plate = "YEARS01"
+    months = [T0 - i * 31 * 24 * 3600 * SECOND for i in range(250)]
+    reads = filled.world.numbered(Seen(plate, at) for at in months)
+    filled.world.store(reads)
+    filled.apply()
+    assert passages_of(filled.client, plate, WHOLE) == expected_passages(reads)
+
+
+def test_one_plate_is_found_by_the_primary_key(filled: Filled) -> None:
+    filled.world.see(*(Seen(f"K{i:06}", T0) for i in range(20_000)))
+    filled.apply()
+    for view in ("passages", "visits"):
+        explained = filled.client._raw.query(
+            f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE plate = 'K010000'"
+        )
+        plan = "\n".join(row[0] for row in explained.result_rows)
+        assert "Condition: (plate in ['K010000', 'K010000'])" in plan
+        read, of = plan.split("PrimaryKey")[1].split("Granules: ")[1].split()[0].split("/")
+        assert int(read) < int(of) / 4, plan
+
+
+@pytest.fixture(scope="module")
+def preserve(shared_data: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """Records of a park's entrances, and what other code counted in them."""
+    folder = shared_data / "movements"
+    with gzip.open(folder / "preserve-2015.csv.gz", "rt") as file:
+        records = list(csv.DictReader(file))
+    return records, json.loads((folder / "answers.json").read_text())
+
+
+def test_real_movements_backwards_and_in_pieces_give_the_answers_counted_elsewhere(
+    make_world: Callable[[], World], preserve: tuple[list[dict[str, str]], dict[str, Any]]
+) -> None:
+    records, answers = preserve
+    filled = Filled(make_world())
+    directions = {"entry": ENTRY, "exit": EXIT}
+    reads = [
+        Seen(
+            r["plate"],
+            int(datetime.fromisoformat(r["captured_at"]).timestamp()) * SECOND,
+            r["checkpoint"],
+            directions[r["direction"]],
+        )
+        for r in reversed(records)
+    ]
+    reads = filled.world.numbered(reads)
+    for start in range(0, len(reads), 5000):
+        filled.world.store(reads[start : start + 5000])
+        filled.apply(7000)
+    found = filled.client._raw.query("SELECT * FROM passages").named_results()
+    passages = list(found)
+    visits = list(filled.client._raw.query("SELECT * FROM visits").named_results())
+    filled.client.close()
+
+    assert len(passages) == answers["passages"]
+    assert len({p["plate"] for p in passages}) == answers["plates"]
+    assert not any(p["anomalies"] for p in passages)
+    complete = [v for v in visits if v["entered_at"] and v["exited_at"]]
+    assert len(complete) == answers["complete_visits"]
+    assert len(visits) - len(complete) == answers["open_visits"]
+    stays = [(v["exited_at"] - v["entered_at"]).total_seconds() for v in complete]
+    assert statistics.median(stays) == answers["median_visit_s"]
+    assert max(stays) == answers["longest_visit_s"]
+    through = [v for v in complete if v["entry_checkpoint"] != v["exit_checkpoint"]]
+    assert len(through) == answers["through_visits"]
+    counts: dict[str, int] = {}
+    for v in complete:
+        counts[v["plate"]] = counts.get(v["plate"], 0) + 1
+    assert max(counts.items(), key=lambda i: i[1]) == (
+        answers["most_visits_plate"],
+        answers["most_visits"],
+    )
+    per_checkpoint: dict[str, int] = {}
+    for p in passages:
+        per_checkpoint[p["checkpoint"]] = per_checkpoint.get(p["checkpoint"], 0) + 1
+    assert per_checkpoint == answers["per_checkpoint"]
