@@ -343,6 +343,7 @@ async def _read(options: argparse.Namespace, settings: Settings) -> None:
         settings.event_store_in(options.data),
         settings.clickhouse_in(options.data),
         str(options.socket),
+        ready=lambda: _log.info("the read side is ready"),
         stop=stop,
         max_visit=settings.max_visit,
     )

@@ -1,0 +1,124 @@
+"""Socket → durable event → ClickHouse rows and hotlist matches, and what it is compared with."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from eventsourcing.persistence import StoredEvent
+
+from proto.ring.v1 import (
+    hotlist_pb2,
+    hotlist_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+)
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from ring.store import open_log
+from tests.benchmarks.load import plate
+from tests.conftest import ROOT, Server
+
+STREAMS = 20
+
+
+def bare_recorder(events: int) -> float:
+    """Events/s of the event store alone, durable, 1,000 a transaction: the limit."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = open_log(f"sqlite:///{folder}/events.sqlite")
+        state = b"x" * 120
+        stream = uuid4()
+        groups = [
+            [StoredEvent(stream, n, "ring.read", state) for n in range(start, start + 1000)]
+            for start in range(1, events + 1, 1000)
+        ]
+        began = time.perf_counter()
+        for group in groups:
+            log.insert_events(group)
+        seconds = time.perf_counter() - began
+        log.close()
+        return events / seconds
+
+
+def prepare(server: Server, entries: int) -> None:
+    """Registers the readers and makes a hotlist live; few of its plates ever pass."""
+    with server.channel() as channel:
+        registry = registry_pb2_grpc.RegistryServiceStub(channel)
+        registry.ImportCheckpoints(
+            registry_pb2.ImportCheckpointsRequest(
+                checkpoints=[registry_pb2.Checkpoint(code=f"C{n}") for n in range(STREAMS)]
+            )
+        )
+        registry.ImportReaders(
+            registry_pb2.ImportReadersRequest(
+                readers=[
+                    registry_pb2.Reader(
+                        reader_id=f"bench-{n}", checkpoint=f"C{n}", direction=n % 2 + 1
+                    )
+                    for n in range(STREAMS)
+                ]
+            )
+        )
+
+        def requests() -> Any:
+            header = hotlist_pb2.ImportHeader(hotlist="bench", create=True)
+            yield hotlist_pb2.ImportEntriesRequest(header=header)
+            for start in range(0, entries, 5000):
+                # The upper half of all plates: the load drives the lower one, but for 0.2 %.
+                yield hotlist_pb2.ImportEntriesRequest(
+                    entries=[
+                        HotlistEntry(plate=plate(998_000 + n), reason="bench")
+                        for n in range(start, min(start + 5000, entries))
+                    ]
+                )
+            yield hotlist_pb2.ImportEntriesRequest(last=True)
+
+        hotlist_pb2_grpc.HotlistServiceStub(channel).ImportEntries(requests())
+
+
+def end_to_end(reads: int, batch: int, entries: int) -> dict[str, Any]:
+    """Reads/s from the socket until every row and alert is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder))
+        try:
+            prepare(server, entries)
+            load = subprocess.Popen(
+                [
+                    sys.executable, "-m", "tests.benchmarks.load", server.address,
+                    "--reads", str(reads), "--batch", str(batch), "--streams", str(STREAMS),
+                ],
+                cwd=ROOT, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            out, _ = load.communicate()
+            ended = time.perf_counter()
+            sent = json.loads(out)
+            with server.channel() as channel:
+                stub = operations_pb2_grpc.OperationsServiceStub(channel)
+                while True:
+                    status = stub.GetStatus(operations_pb2.GetStatusRequest())
+                    behind = max(
+                        status.head.position - status.projected.position,
+                        status.head.position - status.matched.position,
+                    )
+                    if not behind:
+                        break
+                    time.sleep(0.02)
+            lag = time.perf_counter() - ended
+            size = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite*"))
+            return {
+                "batch": batch,
+                "reads": sent["reads"],
+                "hotlist_entries": entries,
+                "acknowledged_per_s": round(sent["reads"] / sent["seconds"]),
+                "end_to_end_per_s": round(sent["reads"] / (sent["seconds"] + lag)),
+                "read_side_behind_s": round(lag, 2),
+                "alerts": status.head.position - sent["reads"],
+                "log_bytes_per_read": round(size / sent["reads"]),
+            }
+        finally:
+            server.stop()

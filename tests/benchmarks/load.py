@@ -1,0 +1,101 @@
+"""The load generator: streams prepared reads as fast as they are acknowledged, in its own process.
+
+    python -m tests.benchmarks.load ADDRESS --reads N --batch B --streams S
+
+Prints one JSON object: reads, seconds until the last acknowledgement, acknowledgement latencies.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import grpc.aio
+
+from proto.ring.v1 import ingest_pb2 as pb
+
+_METHOD = "/ring.v1.IngestService/StreamReads"
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def prepared(stream: int, reads: int, batch: int, plates: int) -> list[bytes]:
+    """Serialised batches of one stream, capture times rising over the last hour."""
+    rng = random.Random(stream)
+    start = time.time_ns() // 1000 - 3_600_000_000
+    requests = []
+    message = pb.StreamReadsRequest()
+    for first in range(1, reads + 1, batch):
+        message.Clear()
+        rows = message.batch.reads
+        for sequence in range(first, min(first + batch, reads + 1)):
+            at = start + sequence * 3_600_000_000 // (reads + 1)
+            row = rows.add(
+                sequence=sequence, plate=plate(rng.randrange(plates)), confidence=0.93, region="AR"
+            )
+            row.captured_at.seconds, micros = divmod(at, 1_000_000)
+            row.captured_at.nanos = micros * 1000
+        requests.append(message.SerializeToString())
+    return requests
+
+
+def plate(number: int) -> str:
+    """The plate of a vehicle: Mercosur form, one to one."""
+    number, d = divmod(number, 26)
+    number, c = divmod(number, 26)
+    number, digits = divmod(number, 1000)
+    b, a = number % 26, number // 26 % 26
+    return f"{_LETTERS[a]}{_LETTERS[b]}{digits:03d}{_LETTERS[c]}{_LETTERS[d]}"
+
+
+async def stream(address: str, reader: str, requests: list[bytes], total: int) -> None:
+    """Sends everything of one stream and waits for its last acknowledgement."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        hello = pb.StreamReadsRequest(
+            hello=pb.ReaderHello(reader_id=reader, epoch=str(uuid4()), software_version="bench")
+        ).SerializeToString()
+
+        async def outgoing() -> AsyncIterator[bytes]:
+            yield hello
+            for request in requests:
+                yield request
+
+        call = channel.stream_stream(
+            _METHOD, response_deserializer=pb.StreamReadsResponse.FromString
+        )(outgoing())
+        committed = 0
+        async for response in call:
+            committed = response.committed_sequence
+        assert committed == total, (reader, committed, total)
+
+
+async def run(options: argparse.Namespace) -> None:
+    each = options.reads // options.streams
+    work = [
+        prepared(number, each, options.batch, options.plates) for number in range(options.streams)
+    ]
+    began = time.perf_counter()
+    await asyncio.gather(
+        *(
+            stream(options.address, f"bench-{number}", requests, each)
+            for number, requests in enumerate(work)
+        )
+    )
+    seconds = time.perf_counter() - began
+    print(json.dumps({"reads": each * options.streams, "seconds": seconds}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("--reads", type=int, required=True)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--streams", type=int, default=20)
+    parser.add_argument("--plates", type=int, default=1_000_000)
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
