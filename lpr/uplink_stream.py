@@ -70,6 +70,7 @@ class Stream:
         self._acknowledged = 0
         self._forgotten = 0
         self._acks = asyncio.Event()
+        self._ended = False
         self._out: deque[tuple[int, float]] = deque()
         self._pictures_out: set[bytes] = set()
         self._resent = 0
@@ -91,7 +92,7 @@ class Stream:
         receiving = asyncio.create_task(self._receive())
         sending = asyncio.create_task(self._send())
         flushing = asyncio.create_task(self._flush())
-        tasks = (receiving, sending, flushing)
+        tasks = (receiving, sending)
         try:
             await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
             if not receiving.done():
@@ -105,8 +106,9 @@ class Stream:
                 task.cancel()
             self._call.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._acknowledged > self._forgotten:
-                await self._forget(self._acknowledged)
+            self._ended = True
+            self._acks.set()
+            await flushing
             await asyncio.to_thread(self._delivery.note, self._spool)
 
     @staticmethod
@@ -289,16 +291,15 @@ class Stream:
 
     async def _flush(self) -> None:
         """Forgets what is acknowledged; acknowledgements that come meanwhile go together."""
-        while True:
+        while not self._ended:
             await self._acks.wait()
             self._acks.clear()
             if self._acknowledged > self._forgotten:
                 await self._forget(self._acknowledged)
 
     async def _forget(self, upto: int) -> None:
-        self._delivery.acknowledged += await asyncio.to_thread(
-            self._spool.forget, self._epoch, upto
-        )
+        gone = await asyncio.to_thread(self._spool.forget, self._epoch, upto)
+        self._delivery.acknowledged += gone
         self._forgotten = max(self._forgotten, upto)
         self._delivery.progressed = time.monotonic()
         self.advanced = True
