@@ -14,7 +14,7 @@ from ring.cli.failure import CommandError
 from ring.cli.options import Checkpoints, Json, Server
 from ring.cli.output import print_json, print_line, printable, show_direction, to_dict
 from ring.cli.settings import Settings, load
-from ring.cli.times import positions, show_time
+from ring.cli.times import positions, show_time, zone_name
 
 if TYPE_CHECKING:
     from proto.ring.v1.alert_pb2 import Alert, SubscribeResponse
@@ -119,7 +119,7 @@ class _Printer:
 
 
 def describe(alert: Alert, zone: ZoneInfo) -> str:
-    """An alert on one line, with the name of the zone its time is in."""
+    """An alert on one line, its time in the zone, which is named as people there do."""
     from proto.ring.v1.alert_pb2 import AlertState
 
     what = {
@@ -128,12 +128,12 @@ def describe(alert: Alert, zone: ZoneInfo) -> str:
     }.get(alert.state, "HIT")
     seen, entry = alert.sighting, alert.entry
     parts = [
-        f"{show_time(seen.captured_at, zone)} {zone.key}",
+        f"{show_time(seen.captured_at, zone)} {zone_name(seen.captured_at, zone)}",
         what,
         seen.plate if seen.plate == entry.plate else f"{seen.plate} for {entry.plate}",
         f"at {seen.checkpoint} {show_direction(seen.direction)}"
         + (f" lane {seen.lane}" if seen.lane else ""),
-        f"{alert.agency + '/' if alert.agency else ''}{alert.hotlist}",
+        alert.hotlist if alert.agency in ("", "default") else f"{alert.agency}/{alert.hotlist}",
         entry.reason,
         f"priority {entry.priority}" if entry.priority else "",
         f"confidence {seen.confidence:.2f}",

@@ -54,7 +54,7 @@ def explain(error: grpc.RpcError, server: str) -> CommandError:
         ):
             text = said or code.name.replace("_", " ").lower()
         case _:
-            text = f"the server failed ({code.name}: {said}); its log says more"
+            text = f"the server failed ({code.name}): {said or 'its log says why'}"
     return CommandError(text)
 
 

@@ -22,6 +22,7 @@ from ring.cli.imports import (
 )
 from ring.cli.options import Json, Server
 from ring.cli.output import (
+    count,
     print_json,
     print_line,
     print_table,
@@ -198,8 +199,7 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
 
 
 def _summary(hotlist: Hotlist) -> str:
-    count = f"{hotlist.entries:,} {'entry' if hotlist.entries == 1 else 'entries'}"
-    return f"{hotlist.agency}/{hotlist.name} has {count}"
+    return f"{hotlist.agency}/{hotlist.name} has {count(hotlist.entries, 'entry', 'entries')}"
 
 
 @app.command("list")
@@ -215,7 +215,7 @@ def list_hotlists(server: Server = None, as_json: Json = False) -> None:
             print_json(hotlist)
         return
     print_table(
-        f"{len(found.hotlists):,} hotlists",
+        count(len(found.hotlists), "hotlist"),
         ("agency", "name", "entries", "version", "confidence floor"),
         (
             (h.agency, h.name, f"{h.entries:,}", str(h.version), f"{h.confidence_floor:.2f}")

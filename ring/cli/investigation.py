@@ -12,7 +12,7 @@ import typer
 from ring.cli.connection import connect
 from ring.cli.failure import CommandError
 from ring.cli.options import AtLeast, Case, Checkpoints, From, Json, Reason, Server, Timeout, To
-from ring.cli.output import note, print_json, print_line, print_table, show_direction
+from ring.cli.output import count, note, print_json, print_line, print_table, show_direction
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
 from ring.cli.times import positions, show_duration, show_time, time_range
@@ -71,7 +71,7 @@ def search(
     if as_json:
         return
     print_table(
-        f"{len(found):,} plates match {pattern}",
+        f"{count(len(found), 'plate')} like {pattern}",
         ("plate", "region", "reads", "first seen", "last seen", "score"),
         (
             (
@@ -139,7 +139,7 @@ def timeline(
 def _print_timeline(plate: str, answer: GetTimelineResponse, settings: Settings) -> None:
     zone = settings.zone
     print_table(
-        f"{plate}: {len(answer.passages):,} passages",
+        f"{plate}: {count(len(answer.passages), 'passage')}",
         ("time", "checkpoint", "direction", "reads", "remarks"),
         (
             (
@@ -170,7 +170,7 @@ def _print_timeline(plate: str, answer: GetTimelineResponse, settings: Settings)
         )
 
     print_table(
-        f"{plate}: {len(answer.visits):,} visits",
+        f"{plate}: {count(len(answer.visits), 'visit')}",
         ("entered", "at", "left", "at ", "inside"),
         map(visit_row, answer.visits),
         right=("inside",),
@@ -225,7 +225,7 @@ def reads(
     if as_json:
         return
     print_table(
-        f"{len(rows):,} reads of {plate}",
+        f"{count(len(rows), 'read')} of {plate}",
         (
             *("captured", "plate", "checkpoint", "lane", "direction", "confidence"),
             *("region", "vehicle", "reader", "picture"),
@@ -262,7 +262,7 @@ def flows(
             print_json(flow)
         return
     print_table(
-        f"{sum(flow.passages for flow in answer.flows):,} passages",
+        count(sum(flow.passages for flow in answer.flows), "passage"),
         ("hour", "checkpoint", "direction", "passages"),
         (
             (

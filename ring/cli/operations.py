@@ -10,6 +10,7 @@ from ring.cli.connection import connect
 from ring.cli.failure import CommandError
 from ring.cli.options import Json, Server
 from ring.cli.output import (
+    count,
     note,
     print_json,
     print_line,
@@ -122,7 +123,7 @@ def list_rejects(
             )
     if not as_json:
         print_table(
-            f"{len(rows):,} rejected reads",
+            count(len(rows), "rejected read"),
             ("position", "received", "reader", "sequence", "plate", "reason"),
             rows,
             right=("position", "sequence"),

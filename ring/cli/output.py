@@ -99,6 +99,11 @@ def progress_bar() -> Progress:
     )
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """1 read, 2,000 reads."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def show_position(position: LogPosition) -> str:
     """LOGID:POSITION, as --at-least and --after take it."""
     return f"{position.log_id}:{position.position}"

@@ -11,7 +11,7 @@ import typer
 from ring.cli.connection import connect
 from ring.cli.imports import File, import_rows
 from ring.cli.options import Json, Server
-from ring.cli.output import print_json, print_line, print_table, show_direction
+from ring.cli.output import count, print_json, print_line, print_table, show_direction
 from ring.cli.settings import load
 from ring.cli.times import show_time
 
@@ -88,7 +88,7 @@ def list_checkpoints(server: Server = None, as_json: Json = False) -> None:
             print_json(checkpoint)
         return
     print_table(
-        f"{len(found.checkpoints):,} checkpoints",
+        count(len(found.checkpoints), "checkpoint"),
         ("code", "name", "latitude", "longitude"),
         ((c.code, c.name, f"{c.latitude:.5f}", f"{c.longitude:.5f}") for c in found.checkpoints),
         right=("latitude", "longitude"),
@@ -175,7 +175,7 @@ def list_readers(server: Server = None, as_json: Json = False) -> None:
 
     connected = sum(reader.health.connected for reader in found.readers)
     print_table(
-        f"{len(found.readers):,} readers, {connected:,} connected",
+        f"{count(len(found.readers), 'reader')}, {connected:,} connected",
         (
             *("reader", "checkpoint", "lane", "direction", "state"),
             *("last heard", "spool", "clock", "software"),

@@ -98,6 +98,11 @@ def show_time(stamp: Timestamp, zone: ZoneInfo) -> str:
     return stamp.ToDatetime(UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def zone_name(stamp: Timestamp, zone: ZoneInfo) -> str:
+    """Short, as it is at that time: CEST, UTC, or -03 where the zone has no letters."""
+    return stamp.ToDatetime(UTC).astimezone(zone).strftime("%Z")
+
+
 def show_duration(seconds: float) -> str:
     """For people: 42 s, 7 min, 3 h 05 min, 2 d 04 h."""
     whole = int(seconds)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_memory_ring import LOG, MemoryRing, at, error_of, lines_of, position, run
 from typer.testing import CliRunner
 
 from proto.ring.v1 import investigation_pb2, operations_pb2
 from ring.cli.__main__ import app, main
+from tests.cli.memory_ring import LOG, MemoryRing, at, error_of, lines_of, position, run
 
 COMMANDS = [
     *(["search"], ["timeline"], ["reads"], ["flows"], ["picture"]),

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_memory_ring import MemoryRing, error_of, lines_of, run
+
+from tests.cli.memory_ring import MemoryRing, error_of, lines_of, run
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_long_hotlist_goes_in_bounded_messages_and_keeps_its_line_numbers(
     result = run("hotlist", "import", "long", str(file), "--json", server=ring.address)
     assert result.returncode == 1
     summary = json.loads(result.stdout)
-    assert [len(message.entries) for message in ring.requests] == [5000, 5000, 1999]
+    assert [len(message.entries) for message in ring.requests] == [5000, 5000, 1999, 0]
     assert summary["rejected"] == [{"line": 7_779, "reason": "no such plate"}]
     assert summary["hotlist"]["entries"] == "11998"
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from concurrent import futures
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -30,8 +29,8 @@ from proto.ring.v1 import (
     registry_pb2,
     registry_pb2_grpc,
 )
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LOG = "11111111-2222-3333-4444-555555555555"
 
 
@@ -121,16 +120,19 @@ class MemoryRing(
 
     def ImportEntries(self, messages, context):
         header = next(messages).header
-        entries, rejected, row = [], [], 0
+        entries, rejected, row, whole = [], [], 0, False
         for message in messages:
             assert len(message.entries) <= 5000
             self.requests.append(message)
+            whole = message.last
             for entry in message.entries:
                 row += 1
                 if entry.plate.isalnum():
                     entries.append(entry)
                 else:
                     rejected.append(hotlist_pb2.RejectedEntry(row=row, reason="no such plate"))
+        if not whole:
+            context.abort(grpc.StatusCode.CANCELLED, "broken off")
         self.entries = entries
         return hotlist_pb2.ImportEntriesResponse(
             hotlist=hotlist_pb2.Hotlist(
