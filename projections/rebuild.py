@@ -51,7 +51,7 @@ class Rebuild:
                 self._fill(built, self._follower.position)
             with self._follower.paused():
                 self._fill(built, self._follower.position)
-                live = databases.snapshot(self._follower.projection.database, TABLES)
+                live = databases.snapshot(self._follower.projection.database)
             try:
                 tables = compare(client, live, built.database)
             finally:

@@ -54,13 +54,14 @@ class Databases:
         self._client.use(self.base)
         self._client.run("databases/move_pointer", database=database)
 
-    def snapshot(self, database: str, tables: tuple[str, ...]) -> str:
-        """A copy of these tables as they are now, which shares their parts: quick at any size."""
+    def snapshot(self, database: str) -> str:
+        """A copy of its tables as they are now, which shares their parts: quick at any size."""
         copy = f"{database}{_SNAPSHOT}"
         self.drop(copy)
         self._client.run("databases/create_database", database=copy)
-        for table in tables:
-            self._client.run("databases/clone_table", copy=copy, original=database, table=table)
+        self._client.use(database)
+        for text in statements("databases/clone_tables"):
+            self._client.execute(text, copy=copy)
         return copy
 
     def drop(self, database: str) -> None:

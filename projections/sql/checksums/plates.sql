@@ -1,8 +1,8 @@
 SELECT
     count() AS `rows`,
-    sum(cityHash64(plate)) AS plate,
-    sum(cityHash64(log, plate)) AS log,
-    sum(cityHash64(log, plate, first_seen)) AS first_seen,
-    sum(cityHash64(log, plate, last_seen)) AS last_seen,
-    sum(cityHash64(log, plate, first_position)) AS first_position
-FROM (SELECT * FROM plates FINAL);
+    sum(cityHash64(t.plate)) AS plate,
+    sum(cityHash64(t.log, t.plate)) AS log,
+    sum(cityHash64(t.log, t.plate, t.first_seen)) AS first_seen,
+    sum(cityHash64(t.log, t.plate, t.last_seen)) AS last_seen,
+    sum(cityHash64(t.log, t.plate, t.first_position)) AS first_position
+FROM (SELECT * FROM plates FINAL) AS t;

@@ -1,15 +1,15 @@
 SELECT
     count() AS `rows`,
-    sum(cityHash64(log, position, plate)) AS plate,
-    sum(cityHash64(log, position, captured_at)) AS captured_at,
-    sum(cityHash64(log, position, received_at)) AS received_at,
-    sum(cityHash64(log, position, checkpoint)) AS checkpoint,
-    sum(cityHash64(log, position, reader_id)) AS reader_id,
-    sum(cityHash64(log, position, lane)) AS lane,
-    sum(cityHash64(log, position, direction)) AS direction,
-    sum(cityHash64(log, position, confidence)) AS confidence,
-    sum(cityHash64(log, position, region)) AS region,
-    sum(cityHash64(log, position, time_suspect)) AS time_suspect,
-    sum(cityHash64(log)) AS log,
-    sum(cityHash64(position)) AS position
-FROM (SELECT * FROM sightings FINAL);
+    sum(cityHash64(t.log, t.position, t.plate)) AS plate,
+    sum(cityHash64(t.log, t.position, t.captured_at)) AS captured_at,
+    sum(cityHash64(t.log, t.position, t.received_at)) AS received_at,
+    sum(cityHash64(t.log, t.position, t.checkpoint)) AS checkpoint,
+    sum(cityHash64(t.log, t.position, t.reader_id)) AS reader_id,
+    sum(cityHash64(t.log, t.position, t.lane)) AS lane,
+    sum(cityHash64(t.log, t.position, t.direction)) AS direction,
+    sum(cityHash64(t.log, t.position, t.confidence)) AS confidence,
+    sum(cityHash64(t.log, t.position, t.region)) AS region,
+    sum(cityHash64(t.log, t.position, t.time_suspect)) AS time_suspect,
+    sum(cityHash64(t.log)) AS log,
+    sum(cityHash64(t.position)) AS position
+FROM (SELECT * FROM sightings FINAL) AS t;

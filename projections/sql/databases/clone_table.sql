@@ -1,2 +1,0 @@
--- Shares the parts of the original: no data is copied.
-CREATE TABLE {copy:Identifier}.{table:Identifier} CLONE AS {original:Identifier}.{table:Identifier};

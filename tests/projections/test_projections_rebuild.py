@@ -1,0 +1,199 @@
+"""Everything in ClickHouse can be dropped and built anew from the log, with equal checksums."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projections.clickhouse import ClickHouse, Client
+from projections.follower import Projection
+from projections.rebuild import TABLES
+from projections.schema import Databases
+from proto.ring.v1 import investigation_pb2 as pb
+from proto.ring.v1.operations_pb2 import RebuildProgress, RebuildRequest
+from tests.projections.test_projections_follower import busy_city, differences
+from tests.projections.world import PURPOSE, SECOND, T0, Seen, Served, World, serving
+
+
+@pytest.fixture
+def served(world: World) -> Iterator[Served]:
+    busy_city(world, 400)
+    with serving(world) as served:
+        yield served
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[Client]:
+    client = ClickHouse.at(world.clickhouse).open()
+    yield client
+    client.close()
+
+
+def rebuild(served: Served, *, verify: bool) -> RebuildProgress:
+    wait(served)
+    *_, last = served.projections.Rebuild(RebuildRequest(verify_only=verify), timeout=60)
+    return last
+
+
+def wait(served: Served) -> None:
+    served.investigation.ListFlows(pb.ListFlowsRequest(at_least=served.at_head()))
+
+
+def projections_in(client: Client, world: World) -> list[str]:
+    base = ClickHouse.at(world.clickhouse).database
+    return [str(r[0]) for r in client.rows("databases/select_databases", prefix=f"{base}_")]
+
+
+def live(client: Client, world: World) -> str:
+    return Databases(ClickHouse.at(world.clickhouse), client).live()
+
+
+def test_what_was_followed_equals_what_is_built_anew(served: Served, client: Client) -> None:
+    outcome = rebuild(served, verify=True)
+    assert outcome.outcome == "equal", outcome
+    assert {t.table for t in outcome.tables} == set(TABLES)
+    rows = {t.table: t.rows_live for t in outcome.tables}
+    assert (rows["sightings"], rows["plates"], rows["checkpoints"]) == (400, 40, 1)
+    assert projections_in(client, served.world) == [live(client, served.world)]
+
+
+@pytest.mark.parametrize(
+    ("change", "table", "columns"),
+    [
+        ("UPDATE confidence = 2 WHERE position = 7", "sightings", ["confidence"]),
+        ("UPDATE lane = 'x' WHERE position = 7", "sightings_by_checkpoint", ["lane"]),
+        ("UPDATE last_seen = first_seen WHERE plate = 'C00001'", "plates", ["last_seen"]),
+        ("UPDATE name = 'Puente?' WHERE 1", "checkpoints", ["name"]),
+        ("UPDATE note = 'x' WHERE disposition != ''", "hotlist_match_states", ["note"]),
+        ("UPDATE delayed = false WHERE 1", "hotlist_matches", ["delayed"]),
+        ("DELETE WHERE plate = 'C00002'", "movements", ["plate", "day", "reads"]),
+    ],
+)
+def test_one_changed_value_is_found_and_named(
+    served: Served, client: Client, change: str, table: str, columns: list[str]
+) -> None:
+    wait(served)
+    client.use(live(client, served.world))
+    client._raw.command(f"OPTIMIZE TABLE {table} FINAL")
+    client._raw.command(f"ALTER TABLE {table} {change} SETTINGS mutations_sync = 2")
+    outcome = rebuild(served, verify=True)
+    assert outcome.outcome == "different"
+    found = {t.table: list(t.different_columns) for t in outcome.tables if t.different_columns}
+    assert found == {table: columns}
+
+
+def test_a_rebuild_heals_while_questions_and_reads_go_on(served: Served, client: Client) -> None:
+    wait(served)
+    before = live(client, served.world)
+    client.use(before)
+    client._raw.command("TRUNCATE TABLE sightings")
+    client._raw.command("TRUNCATE TABLE movements")
+    plate = "GO001NN"
+    ends = threading.Event()
+    seen: list[int] = []
+    problems: list[BaseException] = []
+
+    def go_on() -> None:
+        try:
+            while not ends.is_set():
+                served.world.see(Seen(plate, T0 + len(seen) * 100 * SECOND))
+                seen.append(timeline_length(served, plate))
+        except BaseException as error:
+            problems.append(error)
+
+    questions = threading.Thread(target=go_on)
+    questions.start()
+    try:
+        outcome = rebuild(served, verify=False)
+    finally:
+        ends.set()
+        questions.join()
+    assert not problems
+    assert outcome.outcome == "rebuilt"
+    after = live(client, served.world)
+    assert after != before
+    assert projections_in(client, served.world) == [after]
+    assert seen == sorted(seen), "what was answered once is answered again"
+    assert timeline_length(served, plate) == len(seen)
+    assert rebuild(served, verify=True).outcome == "equal"
+
+
+def timeline_length(served: Served, plate: str) -> int:
+    request = pb.GetTimelineRequest(purpose=PURPOSE, plate=plate, at_least=served.at_head())
+    return len(served.investigation.GetTimeline(request).passages)
+
+
+def test_two_rebuilds_at_once_are_refused(served: Served) -> None:
+    served.world.see(*(Seen(f"R{i:06}", T0) for i in range(20_000)))
+    first = served.projections.Rebuild(RebuildRequest(verify_only=True))
+    # The first has begun once it says something.
+    next(first)
+    with pytest.raises(grpc.RpcError) as caught:
+        list(served.projections.Rebuild(RebuildRequest(verify_only=True)))
+    assert isinstance(caught.value, grpc.Call)
+    assert caught.value.code() == grpc.StatusCode.ABORTED
+    *_, last = first
+    assert last.outcome == "equal"
+
+
+def test_what_a_crash_left_half_built_is_dropped_at_the_start(world: World, client: Client) -> None:
+    world.see(Seen("AB123CD", T0))
+    databases = Databases(ClickHouse.at(world.clickhouse), client)
+    kept = databases.live()
+    half = databases.create_next()
+    databases.snapshot(half)
+    assert len(projections_in(client, world)) == 3
+    with serving(world) as served:
+        assert timeline_length(served, "AB123CD") == 1
+    assert projections_in(client, world) == [kept]
+
+
+def test_another_log_begins_a_projection_of_its_own(
+    make_world: Callable[[], World], world: World
+) -> None:
+    restored = make_world()
+    restored.clickhouse = world.clickhouse
+    for each in (world, restored):
+        each.see(Seen("AB123CD", T0), Seen("AB123CD", T0 + 1000 * SECOND))
+        with serving(each) as served:
+            assert timeline_length(served, "AB123CD") == 2
+            request = pb.SearchPlatesRequest(purpose=PURPOSE, pattern="AB*")
+            assert served.investigation.SearchPlates(request).plates[0].reads == 2
+
+
+PIECES = st.lists(st.integers(30, 120), min_size=1, max_size=8)
+
+
+@settings(max_examples=4, deadline=None)
+@given(pieces=PIECES, seed=st.integers(0, 1000))
+def test_any_pieces_with_repeats_equal_one_piece(
+    pieces: list[int], seed: int, once: "tuple[World, Databases, Client]"
+) -> None:
+    world, databases, client = once
+    rng = random.Random(seed)
+    whole = Projection(world.log, client, databases.create_next())
+    whole.apply(whole.events())
+    pieced = Projection(world.log, client, databases.create_next())
+    while events := pieced.events():
+        size = rng.choice(pieces)
+        pieced.apply(events[:size])
+        pieced.position -= rng.randrange(min(size, 10))
+    assert differences(client, whole.database, pieced.database) == {}
+    for projection in (whole, pieced):
+        databases.drop(projection.database)
+
+
+@pytest.fixture(scope="module")
+def once(
+    make_world: Callable[[], World],
+) -> Iterator[tuple[World, Databases, Client]]:
+    world = make_world()
+    busy_city(world, 200)
+    clickhouse = ClickHouse.at(world.clickhouse)
+    client = clickhouse.open()
+    yield world, Databases(clickhouse, client), client
+    client.close()
