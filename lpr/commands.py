@@ -1,0 +1,265 @@
+"""What each command does, once its words are parsed.
+
+Always true here: a read is in the spool before it is printed or sent; a finite source ends with
+its reads delivered, or with a line that says how many are kept and why.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from lpr import output
+from lpr import settings as settings_module
+from lpr.errors import LprError, SpoolError
+from lpr.settings import Settings
+
+if TYPE_CHECKING:
+    from lpr.reading import CapturedRead
+    from lpr.session import Session
+    from lpr.spool import Spool
+
+
+def read(
+    source: str,
+    *,
+    reader: str,
+    server: str,
+    as_json: bool,
+    dry_run: bool,
+    wait: float,
+    at: str,
+) -> int:
+    """`lpr read`; returns the exit code."""
+    settings = settings_module.load()
+    reader = reader or settings.reader
+    if not dry_run and not reader:
+        raise LprError("name the reader with --reader ID, or only print the reads with --dry-run")
+    start = _time(at)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Lines()])
+
+    from lpr.camera import Stills, open_source
+    from lpr.session import Session, make_eye
+
+    # The spool first: one that is in use should be told before a camera is opened.
+    spool = None if dry_run else _open_spool(settings, reader)
+    try:
+        opened = open_source(source, rate=settings.frames_per_second, start=start)
+        with output.progress_bar() as bar:
+            task = bar.add_task("reading", total=None)
+            session = Session(
+                opened,
+                make_eye(settings, video=not isinstance(opened, Stills)),
+                settings,
+                complain=lambda path: output.say(
+                    f"{path} can't be opened: it is no picture, or damaged; skipped"
+                ),
+                progress=lambda done, total: bar.update(task, completed=done, total=total or None),
+            )
+            with _stoppable(session):
+                _run(session, spool, settings, server=server, wait=wait, as_json=as_json)
+    finally:
+        if spool is not None:
+            spool.close()
+    if session.unreadable:
+        output.say(f"{session.unreadable} of {session.pictures} pictures could not be opened")
+        return 1
+    return 0
+
+
+def status(reader: str, *, as_json: bool) -> None:
+    """`lpr status`."""
+    from lpr.spool_file import DATABASE, inspect
+
+    root = settings_module.load().spool
+    folders = (
+        [root / reader] if reader else sorted(path.parent for path in root.glob(f"*/{DATABASE}"))
+    )
+    if not folders:
+        raise SpoolError(f"there is no spool in {root}; 'lpr read SOURCE --reader ID' makes one")
+    states = [inspect(folder) for folder in folders]
+    if as_json:
+        for state in states:
+            output.print_json(
+                {
+                    "reader": state.notes.get("reader", ""),
+                    "path": str(state.path),
+                    "depth": state.depth,
+                    "pictures": state.pictures,
+                    "acknowledged_at": state.notes.get("acknowledged_at", ""),
+                    "clock_offset_seconds": float(state.notes.get("clock_offset_seconds", "nan"))
+                    if "clock_offset_seconds" in state.notes
+                    else None,
+                    "epochs": [
+                        {
+                            "epoch": epoch.uuid,
+                            "current": epoch.current,
+                            "created_at": epoch.created_at,
+                            "reason": epoch.reason,
+                            "last_sequence": epoch.last_sequence,
+                            "acknowledged": epoch.acknowledged,
+                            "waiting": epoch.waiting,
+                        }
+                        for epoch in state.epochs
+                    ],
+                }
+            )
+        return
+    for state in states:
+        offset = state.notes.get("clock_offset_seconds", "")
+        output.print_table(
+            ("epoch", "begun", "why", "last", "acknowledged", "waiting"),
+            [
+                (
+                    epoch.uuid + (" *" if epoch.current else ""),
+                    epoch.created_at,
+                    epoch.reason,
+                    str(epoch.last_sequence),
+                    str(epoch.acknowledged),
+                    str(epoch.waiting),
+                )
+                for epoch in state.epochs
+            ],
+            title=f"{state.notes.get('reader', '')}: {state.depth} reads and {state.pictures} "
+            f"pictures wait; last acknowledged {state.notes.get('acknowledged_at', 'never')}"
+            + (f"; the server's clock is {float(offset):+.3f} s from ours" if offset else ""),
+        )
+
+
+def models(*, as_json: bool) -> None:
+    """`lpr models`."""
+    from lpr import catalogue
+
+    settings = settings_module.load()
+    # Only a look: what `auto` would fetch at the start of a reader is not fetched here.
+    choice = catalogue.choose(settings.ocr_model, may_fetch=False)
+    known = catalogue.known()
+    if as_json:
+        for model in known:
+            output.print_json(
+                {
+                    "model": model.name,
+                    "used": model.name == choice.name,
+                    "available": model.cached,
+                    "best": model.best,
+                    "sha256": model.sha256,
+                }
+            )
+        if choice.name not in {model.name for model in known}:
+            output.print_json(
+                {
+                    "model": choice.name,
+                    "used": True,
+                    "available": True,
+                    "best": False,
+                    "path": str(choice.model),
+                }
+            )
+        return
+    output.print_table(
+        ("model", "on this machine", ""),
+        [
+            (
+                model.name,
+                "yes" if model.cached else "no",
+                ", ".join(["used"] * (model.name == choice.name) + ["the hub's best"] * model.best),
+            )
+            for model in known
+        ],
+        title=f"LPR_OCR_MODEL={settings.ocr_model}: {choice.name} ({choice.why})",
+    )
+
+
+def fetch(name: str, *, as_json: bool) -> None:
+    """`lpr models fetch`."""
+    from lpr import catalogue
+
+    name = name or catalogue.HUB_BEST
+    path = catalogue.fetch(name)
+    if as_json:
+        output.print_json({"model": name, "path": str(path)})
+    else:
+        print(f"{name} is in {path.parent}")
+
+
+# ---- within ----------------------------------------------------------------
+
+
+def _run(
+    session: Session,
+    spool: Spool | None,
+    settings: Settings,
+    *,
+    server: str,
+    wait: float,
+    as_json: bool,
+) -> None:
+    def show(one: CapturedRead, extra: dict[str, Any]) -> None:
+        if as_json:
+            output.print_json(output.read_fields(one) | extra)
+        else:
+            output.print_read(one)
+
+    if spool is None:
+        for one in session.reads():
+            show(one, {})
+        return
+    from lpr.sending import deliver
+
+    deliver(
+        session,
+        spool,
+        server=server or settings.server,
+        lane=settings.lane,
+        wait=wait,
+        show=show,
+    )
+
+
+def _open_spool(settings: Settings, reader: str) -> Spool:
+    from lpr.spool import READER_ID, Spool
+
+    if reader in {".", ".."} or not READER_ID.fullmatch(reader):
+        raise LprError(f"{reader!r} is no reader id; use 1 to 64 of letters, digits and . _ : -")
+    return Spool(
+        settings.spool / reader, reader, picture_bytes=settings.spool_picture_mib * 1024 * 1024
+    )
+
+
+def _time(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise LprError(f"--at {text} is no time; write it as 2024-04-30T18:05:00Z") from error
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _stoppable(session: Session) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end a camera in good order, and interrupt anything else."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not session.live:
+            raise KeyboardInterrupt
+        session.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Lines(logging.Handler):
+    """Warnings as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        output.say(record.getMessage())

@@ -1,0 +1,114 @@
+"""From a picture to what was read in it: the detector's boxes, the OCR's readings, our rules.
+
+Always true here: at most one candidate a place, best first; what the rules refuse is no read. A
+text without a digit is taken for a sign, because shop fronts are what a detector falls for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lpr.detector import Detector
+from lpr.ocr import Recogniser
+from lpr.reading import Box, Candidate, Picture, Reading
+
+CROP_WIDTH = 240
+"""A picture narrower than this is a plate's crop, and goes straight to the OCR."""
+LONGEST = 12
+"""Characters a plate has at most."""
+SMALLEST = 6.0
+"""Pixels of height under which nothing can be read."""
+AROUND = 0.5
+"""What is kept around a plate for people's eyes, as a share of its height."""
+PICTURE_BYTES = 256 * 1024
+"""The protocol's limit of a picture."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as a plate."""
+
+    min_confidence: float = 0.3
+    min_length: int = 4
+    letters_only: bool = False
+
+    def plausible(self, reading: Reading) -> bool:
+        """Whether the text can be a plate, however sure it is."""
+        if not self.min_length <= len(reading.plate) <= LONGEST:
+            return False
+        return self.letters_only or any(character.isdigit() for character in reading.plate)
+
+    def accept(self, reading: Reading) -> bool:
+        """Whether it is a read."""
+        return self.plausible(reading) and reading.confidence >= self.min_confidence
+
+
+class Eye:
+    """A detector and an OCR model that work together."""
+
+    def __init__(
+        self, detector: Detector, recogniser: Recogniser, rules: Rules, *, places: int = 3
+    ) -> None:
+        self._detector = detector
+        self._recogniser = recogniser
+        self._places = places
+        self.rules = rules
+
+    def read(self, picture: Picture) -> list[Candidate]:
+        """The reads of a picture that stands alone, best first, each plate once."""
+        found = self.crop(picture) if picture.shape[1] < CROP_WIDTH else self.look(picture)
+        reads: dict[str, Candidate] = {}
+        for candidate in found:
+            if self.rules.accept(candidate.reading):
+                reads.setdefault(candidate.reading.plate, candidate)
+        return list(reads.values())
+
+    def crop(self, picture: Picture) -> list[Candidate]:
+        """The reading of a picture that is a plate."""
+        height, width = picture.shape[:2]
+        (reading,) = self._recogniser.read([picture])
+        return [Candidate(reading, Box(0, 0, width, height), 1.0, picture, sharpness(picture))]
+
+    def look(self, picture: Picture) -> list[Candidate]:
+        """The best reading at each place that may be a plate, whatever the rules say."""
+        boxes = [
+            (number, one)
+            for number, place in enumerate(self._detector.find(picture)[: self._places])
+            for one in place
+            if one.box.height >= SMALLEST
+        ]
+        crops = [one.box.grown(self._recogniser.margin, picture).cut(picture) for _, one in boxes]
+        seen = [(box, crop) for box, crop in zip(boxes, crops, strict=True) if crop.size]
+        readings = self._recogniser.read([crop for _, crop in seen])
+        best: dict[int, Candidate] = {}
+        for ((number, one), crop), reading in zip(seen, readings, strict=True):
+            around = one.box.grown(AROUND, picture).cut(picture).copy()
+            candidate = Candidate(reading, one.box, one.score, around, sharpness(crop))
+            if number not in best or self._rank(candidate) > self._rank(best[number]):
+                best[number] = candidate
+        return sorted(best.values(), key=self._rank, reverse=True)
+
+    def _rank(self, candidate: Candidate) -> tuple[bool, float]:
+        reading = candidate.reading
+        return self.rules.plausible(reading), reading.confidence * candidate.score
+
+
+def sharpness(crop: Picture) -> float:
+    """Grows with detail and with size; comparable among crops of one vehicle."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    return float(np.var(cv2.Laplacian(grey, cv2.CV_32F))) * float(crop.shape[0])
+
+
+def jpeg(crop: Picture) -> bytes:
+    """The crop as a JPEG within the protocol's limit; empty where it can't be made."""
+    picture = crop
+    for quality in (90, 80, 70, 60):
+        made, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if made and len(data) <= PICTURE_BYTES:
+            return bytes(np.asarray(data).tobytes())
+        scale = min(1.0, 640 / picture.shape[1])
+        picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale), np.uint8)
+    return b""

@@ -1,0 +1,123 @@
+"""One run of `lpr read`: looks at a source, and gives the reads one by one.
+
+Always true here: a read is given once and in order of capture; what could not be opened is said
+at once, counted, and skipped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+
+from lpr import catalogue
+from lpr.camera import Frame, Live, Stills, Video
+from lpr.consensus import Consensus
+from lpr.delivery import Health
+from lpr.detector import OURS, PlateDetector
+from lpr.pipeline import Eye, Rules
+from lpr.reading import CapturedRead
+from lpr.settings import Settings
+
+
+def make_eye(settings: Settings, *, video: bool) -> Eye:
+    """Loads the models. Raises ModelError where one is missing."""
+    cv2.setNumThreads(settings.threads)
+    choice = catalogue.choose(settings.ocr_model, may_fetch=settings.ocr_fetch)
+    return Eye(
+        PlateDetector(
+            settings.detector_model or OURS,
+            sides=settings.video_sides if video else settings.picture_sides,
+            threshold=settings.detector_threshold,
+            threads=settings.threads,
+        ),
+        catalogue.load(choice, threads=settings.threads),
+        Rules(settings.min_confidence, settings.min_length, settings.letters_only),
+        places=settings.places,
+    )
+
+
+class Session:
+    """Looks at a source.
+
+    complain: told each picture that can't be opened. progress: told (done, of how many; 0:
+    unknown) as it goes on.
+    """
+
+    def __init__(
+        self,
+        source: Stills | Video | Live,
+        eye: Eye,
+        settings: Settings,
+        *,
+        complain: Callable[[Path], None],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._source = source
+        self._eye = eye
+        self._settings = settings
+        self._complain = complain
+        self._progress = progress
+        self._started = time.monotonic()
+        self.unreadable = 0
+        """Pictures that could not be opened."""
+        self.frames = 0
+        """Pictures or frames looked at."""
+
+    @property
+    def pictures(self) -> int:
+        """How many single pictures the source has; 0 for a video or camera."""
+        return len(self._source.paths) if isinstance(self._source, Stills) else 0
+
+    @property
+    def live(self) -> bool:
+        """Whether the source ends only when it is stopped."""
+        return isinstance(self._source, Live)
+
+    def stop(self) -> None:
+        """Ends a live source; a finite one goes on. Thread-safe."""
+        if isinstance(self._source, Live):
+            self._source.close()
+
+    def health(self) -> Health:
+        """For the reader's status."""
+        elapsed = max(1e-3, time.monotonic() - self._started)
+        return Health(self.frames / elapsed, getattr(self._source, "dropped", 0))
+
+    def reads(self) -> Iterator[CapturedRead]:
+        """The reads, as they come. A live source ends only when it is closed."""
+        if isinstance(self._source, Stills):
+            return self._stills(self._source)
+        return self._frames(self._source)
+
+    def _stills(self, source: Stills) -> Iterator[CapturedRead]:
+        for done, (path, picture) in enumerate(source, start=1):
+            if picture is None:
+                self.unreadable += 1
+                self._complain(path)
+            else:
+                captured_at = source.captured_at()
+                self.frames += 1
+                for one in self._eye.read(picture):
+                    yield CapturedRead(str(path), captured_at, one.reading, one.box, one.crop)
+            self._progress(done, len(source.paths))
+
+    def _frames(self, source: Video | Live) -> Iterator[CapturedRead]:
+        settings = self._settings
+        consensus = Consensus(
+            source.name,
+            self._eye.rules,
+            gap=settings.gap_seconds,
+            longest=settings.longest_seconds,
+            repeat=settings.repeat_seconds,
+        )
+        frame: Frame
+        for frame in source:
+            self.frames += 1
+            yield from consensus.see(
+                self._eye.look(frame.picture), frame.captured_at, frame.seconds
+            )
+            self._progress(source.seen, source.frames)
+        yield from consensus.finish()

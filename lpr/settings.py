@@ -1,0 +1,88 @@
+"""The reader's settings, all from the environment, all with the prefix LPR_.
+
+Always true here: this is the only module that reads the environment, and every setting has a
+default that works on a machine of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from lpr.errors import LprError
+
+
+def _data_home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "lpr"
+
+
+class Settings(BaseSettings):
+    """Field `ocr_model` is LPR_OCR_MODEL, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="LPR_", extra="ignore")
+
+    server: str = "127.0.0.1:50051"
+    """HOST:PORT of the ring."""
+    reader: str = ""
+    """The reader's id, where --reader is not given."""
+    lane: str = ""
+    """Sent with each read; empty: the lane the reader is registered for."""
+    spool: Path = Field(default_factory=_data_home)
+    """Folder of the spools; each reader's is the folder of its id inside."""
+    spool_picture_mib: int = Field(default=512, ge=1)
+    """MiB that waiting pictures may take; beyond it the oldest go, reads never."""
+
+    ocr_model: str = "auto"
+    """auto, a hub model's name, or the path of an ONNX model or of its folder."""
+    ocr_fetch: bool = True
+    """Whether `auto` may fetch the hub's best model where it is not cached."""
+    detector_model: Path | None = None
+    """Another ONNX detector with our detector's output."""
+    detector_threshold: float = Field(default=0.3, ge=0, le=1)
+    """The detector's score a box must have."""
+    picture_sides: Annotated[tuple[int, ...], NoDecode] = (480, 800)
+    """Pixels of the longer side at which a picture is looked at, a pass each."""
+    video_sides: Annotated[tuple[int, ...], NoDecode] = (640,)
+    """The same for frames of a video or camera."""
+    places: int = Field(default=3, ge=1, le=10)
+    """Places in a picture that the OCR reads, best first."""
+    min_confidence: float = Field(default=0.3, ge=0, le=1)
+    """Under it, what was read is no read."""
+    min_length: int = Field(default=4, ge=2, le=12)
+    """Characters a plate has at least."""
+    letters_only: bool = False
+    """Whether a text without a digit may be a plate (else it is taken for a sign)."""
+    threads: int = Field(default=2, ge=1)
+    """Threads of each model and of OpenCV."""
+
+    frames_per_second: float = Field(default=15.0, gt=0)
+    """Frames of a video or camera that are looked at, at most."""
+    gap_seconds: float = Field(default=0.7, gt=0)
+    """A vehicle not seen for so long has left."""
+    longest_seconds: float = Field(default=8.0, gt=0)
+    """A vehicle that stays is read after so long, once."""
+    repeat_seconds: float = Field(default=10.0, ge=0)
+    """The same plate again within so long is the same vehicle."""
+
+    @field_validator("picture_sides", "video_sides", mode="before")
+    @classmethod
+    def _sides(cls, given: object) -> object:
+        if isinstance(given, str):
+            given = tuple(int(part) for part in given.split(","))
+        if isinstance(given, tuple) and not all(64 <= side <= 4096 for side in given):
+            raise ValueError("sides are 64 to 4096 pixels, with commas between")
+        return given
+
+
+def load() -> Settings:
+    """The settings, or one line that names the first one that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "LPR_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise LprError(f"the setting {name} is wrong: {first['msg']}") from error
