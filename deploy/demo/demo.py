@@ -53,11 +53,13 @@ class Demo:
     def __init__(self, folder: Path, *, keep: bool) -> None:
         self.folder = folder
         self.keep = keep
-        self.source = os.environ.get("RING_DEMO_SOURCE", "")
+        given = os.environ.get("RING_DEMO_SOURCE", "")
+        self.source = str(Path(given).resolve()) if given else ""
         self.day = datetime.now(ZoneInfo(city.ZONE)).date() - timedelta(days=1)
         self.console = Console(highlight=False, soft_wrap=True)
         self.hits: Counter[tuple[str, str, str]] = Counter()
         self.missing: list[str] = []
+        self.day_is_over = False
         self._processes: list[Process] = []
         # Nothing of the caller's ring: this one is the embedded default, in its own folder.
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("RING_")}
@@ -67,6 +69,8 @@ class Demo:
             "RING_REASON": "demonstration",
             "LPR_SPOOL": str(folder / "spool"),
             "PYTHONUNBUFFERED": "1",
+            # The wheel of ONNX Runtime would report to its maker.
+            "ORT_DISABLE_TELEMETRY": "1",
         }
 
     def __enter__(self) -> Demo:
@@ -183,18 +187,22 @@ class Demo:
             hear=self._hear_simulation,
         )
 
+    def wait_for_camera(self) -> None:
+        """Until the pictures are read; a video of one's own may take its time."""
+        if self.source and self.camera.running:
+            self.say(f"  the picture reader still reads {self.source} ...", "blue")
+        self.camera.wait(None if self.source else 60)
+
     def answers(self) -> None:
         """What an investigator would ask."""
         self.say(f"\nQuestions, each with its purpose (case {self.env['RING_CASE']}):")
-        plate = "AE417KZ"
-        here = () if self.source else ("RI-12",)
         day = self.day.isoformat()
         self.ring("search", "AE4*", "--limit", "10")
-        self.ring("timeline", plate)
-        if here:
-            self.ring("reads", city.PICTURE_PLATE)
-        else:
+        self.ring("timeline", "OPQ194")
+        if self.source:
             self.ring("search", "*", "--checkpoint", city.CAMERA_CHECKPOINT, "--limit", "20")
+        else:
+            self.ring("reads", city.PICTURE_PLATE)
         morning = ("--from", f"{day}T07:00", "--to", f"{day}T10:00")
         self.ring("flows", *morning, "--checkpoint", "GP-04", "--checkpoint", "RI-01")
         self.ring("rejects")
@@ -241,7 +249,10 @@ class Demo:
 
     def stay(self) -> None:
         """Until Ctrl-C, with the city going on."""
-        self.say("\nThe city goes on now, a few reads a second. In another terminal, try:", "bold")
+        self.simulation.wait_for(lambda: self.day_is_over, "reach the end of the day", 60)
+        self.wait_for_camera()
+        self.say("\nThe city goes on now, two reads a second; hits appear here.", "bold")
+        self.say("In another terminal, try:")
         server = "" if self.address == PUBLIC else f" --server {self.address}"
         bin_folder = Path(sys.executable).parent
         shown = bin_folder.relative_to(ROOT) if bin_folder.is_relative_to(ROOT) else bin_folder
@@ -272,7 +283,8 @@ class Demo:
 
     def _hear_simulation(self, line: str) -> None:
         news = json.loads(line)
-        if "clock" in news and not (self.keep and news["clock"] == ""):
+        self.day_is_over = self.day_is_over or "day" in news
+        if "clock" in news and not self.day_is_over:
             self.say(f"  {news['clock']}  {news['acknowledged']:,} reads acknowledged", "dim")
 
     def _picture_hits(self) -> int:
@@ -322,7 +334,7 @@ def main() -> int:
             if keep:
                 demo.stay()
             demo.simulation.wait(60)
-            demo.camera.wait(60)
+            demo.wait_for_camera()
             demo.answers()
             demo.verify()
             if demo.missing:

@@ -75,8 +75,11 @@ class Process:
                 raise DemoError(f"the {self.name} took more than {seconds:.0f} s to {what}")
             threading.Event().wait(0.05)
 
-    def wait(self, seconds: float) -> None:
-        """Until it ends by itself with exit code 0. Raises DemoError otherwise."""
+    def wait(self, seconds: float | None) -> None:
+        """Until it ends by itself with exit code 0. Raises DemoError otherwise.
+
+        seconds: how long at most; None: as long as it takes.
+        """
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -4,6 +4,7 @@ It knows the server by `proto/ring/v1` alone. A day of the city goes by in --sec
 the city goes on for ever after it. Standard output: one JSON object a line, the last one the sum.
 
     {"clock": "08:00", "acknowledged": 1200}
+    {"day": "over"}                                   with --live alone
     {"sent": 5000, "acknowledged": 5000, "rejected": 3, "resent": 40, "position": "LOG:5210"}
 """
 
@@ -240,6 +241,7 @@ async def _work(arguments: argparse.Namespace, stub: IngestServiceStub, tally: T
         telling = group.create_task(tally.tell())
         await _play(city, date.fromisoformat(arguments.day), arguments.seconds, readers, tally)
         if arguments.live:
+            tally.say({"day": "over"})
             await _live(city, readers, tally)
         for reader in readers.values():
             reader.finish()

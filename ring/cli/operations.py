@@ -12,6 +12,7 @@ from ring.cli.options import Json, Server
 from ring.cli.output import (
     count,
     note,
+    print_fields,
     print_json,
     print_line,
     print_table,
@@ -51,9 +52,8 @@ def status(server: Server = None, as_json: Json = False) -> None:
         return
     behind = found.head.position - found.projected.position
     projected = f"{found.projected.position:,} ({behind:,} behind)"
-    print_table(
+    print_fields(
         f"digital ring {found.version}",
-        ("", " "),
         (
             ("log", found.head.log_id),
             ("head", f"{found.head.position:,}"),
@@ -172,9 +172,8 @@ def _print_reject(reject: Reject) -> None:
         except (ValueError, OverflowError):  # rejected reads are kept as sent, however odd
             captured = f"{read.captured_at.seconds} s since 1970"
     likeliest = " ".join(position.characters or "?" for position in read.posterior)
-    print_table(
+    print_fields(
         f"rejected: {reject.reason}",
-        ("", " "),
         (
             ("position", show_position(reject.position)),
             ("conflict", "yes: stored before with other content" if reject.conflict else "no"),

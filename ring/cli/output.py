@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from rich.progress import Progress
+    from rich.table import Table
 
     from proto.ring.v1.common_pb2 import LogPosition
 
@@ -55,26 +56,37 @@ def print_table(
 ) -> None:
     """A table for people. `right` names the columns whose cells end at the right."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
-    table = Table(
-        title=title,
-        caption=caption or None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     ends_right = set(right)
     for name in columns:
         table.add_column(name, justify="right" if name in ends_right else "left", overflow="fold")
+    _print(title, table, rows, caption)
+
+
+def print_fields(title: str, fields: Iterable[Sequence[str]], caption: str = "") -> None:
+    """(name, value) pairs of one thing, for people."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    _print(title, table, fields, caption)
+
+
+def _print(title: str, table: Table, rows: Iterable[Sequence[str]], caption: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
     for row in rows:
-        # Text, not markup: a plate list's reason may well hold square brackets.
+        # Text, not markup: a hotlist's reason may well hold square brackets.
         table.add_row(*(Text(printable(cell)) for cell in row))
+    console.print(Text(printable(title), style="bold"))
     console.print(table)
+    if caption:
+        console.print(Text(caption, style="dim"))
 
 
 def printable(text: str) -> str:
