@@ -82,7 +82,7 @@ class Demo:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         # The server last: it goes when nobody talks to it any more.
         for process in reversed(self._processes):
@@ -322,7 +322,8 @@ def main() -> int:
         print(f"demo: RING_DEMO_SOURCE: {source} does not exist", file=sys.stderr)
         return 2
     # Whoever ends us ends what we started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
     begun = monotonic()
     try:
         with (

@@ -163,6 +163,15 @@ def test_a_long_hotlist_goes_in_bounded_messages_and_keeps_its_line_numbers(
     assert summary["hotlist"]["entries"] == "11998"
 
 
+def test_long_reasons_do_not_make_a_message_too_long(ring: MemoryRing, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("plate,reason\n" + "".join(f"A{n:05d},{'x' * 2_000}\n" for n in range(4_000)))
+    result = run("hotlist", "import", "long", str(file), server=ring.address)
+    assert result.returncode == 0, result.stderr
+    assert len(ring.entries) == 4_000
+    assert max(message.ByteSize() for message in ring.requests) < 3 << 20
+
+
 def test_a_file_that_breaks_in_the_middle_changes_nothing(ring: MemoryRing, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_bytes(b"plate\n" + b"AB123CD\n" * 6_000 + b"AB\xff\n")

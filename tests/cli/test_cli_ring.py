@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from proto.ring.v1.common_pb2 import Direction
 from proto.ring.v1.ingest_pb2 import PictureUpload
 from tests.cli.memory_ring import error_of, lines_of, run
-from tests.conftest import Server, ServerFactory
+from tests.conftest import ROOT, Server, ServerFactory
 from tests.vendor import Client, read
 
 ENV = {
@@ -197,3 +200,33 @@ def test_entries_come_off_a_list_and_a_reader_is_revoked(ring: Ring) -> None:
     assert "vip" in error_of(ring.show("hotlist", "create", "vip"))
     assert ring.show("readers", "revoke", "r2").stdout == "r2 is revoked\n"
     assert ring.show("readers", "revoke", "r9").returncode == 1
+
+
+def test_a_subscriber_goes_on_after_the_server_was_killed(
+    start_server: ServerFactory, tmp_path: Path
+) -> None:
+    server = start_server()
+    Ring(server, tmp_path)
+    command = (*("alerts", "--from-beginning", "--json"), "--state-file", str(tmp_path / "state"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ring.cli", *command, "--server", server.address],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    found = [json.loads(process.stdout.readline()) for _ in range(2)]
+    server.kill()
+    server.start()
+    client = Client(server, "r1", str(uuid.uuid4()))
+    client.batch(read(1, captured_at=at("2026-04-01T14:00:00Z")))
+    client.until(1)
+    client.close()
+    found.append(json.loads(process.stdout.readline()))
+    process.send_signal(signal.SIGTERM)
+    rest, said = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (0, "")
+    assert "is back" in said
+    assert len({message["alert"]["alert_id"] for message in found}) == 3
+    kept = json.loads((tmp_path / "state").read_text())["after"]
+    assert kept[0]["position"] >= int(found[-1]["alert"]["position"]["position"])
