@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from lpr.errors import UplinkError
 from lpr.output import say
 from lpr.pipeline import jpeg
 from lpr.reading import CapturedRead, to_plate_read
@@ -60,6 +61,8 @@ class UplinkThread:
         except BaseException as error:
             self._error = error
             self._failed()
+        finally:
+            self._started.set()
 
     async def _run(self) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -103,9 +106,18 @@ def deliver(
                 },
             )
             line.check()
-        line.check()
         whole = not session.live
+    except UplinkError:
+        pass  # Told below, once it is known how many reads are kept.
     finally:
         if not line.finish(None if whole else LAST_WORDS) and spool.depth():
-            say(f"{spool.depth()} reads kept in {spool.path}; they will be sent next time")
-    line.check()
+            say(_kept(spool))
+    try:
+        line.check()
+    except UplinkError as error:
+        raise type(error)(f"{error}; {_kept(spool)}") from error
+
+
+def _kept(spool: Spool) -> str:
+    depth = spool.depth()
+    return f"{depth} read{'' if depth == 1 else 's'} kept in {spool.path}, to be sent next time"

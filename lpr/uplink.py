@@ -103,8 +103,8 @@ class Uplink:
             if not delivering.done():
                 raise UndeliveredError(
                     f"no answer from {self._server} in {wait:g} s"
-                    f"{f' ({self._trouble})' if self._trouble else ''}; {self._kept()} "
-                    "and will be sent next time: start the server, or give more time with --wait"
+                    f"{f' ({self._trouble})' if self._trouble else ''}: start the server, "
+                    "or give more time with --wait"
                 )
             await delivering
         finally:
@@ -172,7 +172,7 @@ class Uplink:
         """Deals with reads that the server knows otherwise; False where it was not that.
 
         First the reads are sent again one by one, so that those the server has are
-        acknowledged; what is left from the conflict on then goes to a new epoch.
+        acknowledged; what is left, from the conflict on, then goes to a new epoch.
         """
         if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
             return False
@@ -191,15 +191,15 @@ class Uplink:
         said = " ".join((error.details() or error.code().name).split())
         if error.code() == grpc.StatusCode.ABORTED:
             raise SupersededError(
-                f"another process now streams as reader {self._spool.reader_id} ({said}); "
-                f"stop one of the two, {self._kept()}"
+                f"another process now streams as reader {self._spool.reader_id} ({said}): "
+                "stop one of the two"
             )
         if error.code() not in _REFUSALS:
             self._say(said)
             return False
-        text = f"{self._server} refuses reader {self._spool.reader_id}: {said}; {self._kept()}"
+        text = f"{self._server} refuses reader {self._spool.reader_id}: {said}"
         if error.code() == grpc.StatusCode.NOT_FOUND:
-            text += "; register it with 'ring readers import'"
+            text += " (register it with 'ring readers import')"
         if not patient:
             raise RefusedError(text)
         self._say(text)
@@ -230,12 +230,14 @@ class Uplink:
     def _say(self, trouble: str) -> None:
         """Logs a trouble when it begins or changes, not at every attempt."""
         if trouble != self._trouble:
-            _log.warning("%s: %s; %s, trying again", self._server, trouble, self._kept())
+            _log.warning(
+                "%s: %s; trying again, %d reads are kept in %s",
+                self._server,
+                trouble,
+                self._spool.depth(),
+                self._spool.path,
+            )
         self._trouble = trouble
-
-    def _kept(self) -> str:
-        depth, where = self._spool.depth(), self._spool.path
-        return f"{depth} read{'' if depth == 1 else 's'} kept in {where}"
 
     def _nudge(self, event: asyncio.Event) -> None:
         loop = self._loop

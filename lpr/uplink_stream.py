@@ -3,7 +3,8 @@
 Always true here:
  - the resume point is no acknowledgement. Reads at or below it that still wait are sent again, one
    batch at a time, and forgotten only when the server has gone past their batch or ended the stream
-   with OK: until then it may still answer that it knows other reads by these numbers;
+   with OK: until then it may still answer that it knows other reads by these numbers. Once it has
+   answered that, each goes on a stream of its own, so that the conflict's place is known exactly;
  - reads above it are forgotten as far as they were both sent on this stream and acknowledged;
  - at most `Pace.window` batches are unacknowledged; pictures go when no read waits.
 """
@@ -62,7 +63,7 @@ class Stream:
         self._spool, self._epoch, self._call = spool, epoch, call
         self._pace, self._health, self._delivery = pace, health, delivery
         self._wake, self._finishing = wake, finishing
-        self._resend_batch = 1 if one_by_one else RESEND_BATCH
+        self._one_by_one = one_by_one
         self._software = software
         self._resume = -1
         self._responses = 0
@@ -150,14 +151,17 @@ class Stream:
         self.half_closed = True
 
     async def _resend(self) -> None:
-        """Reads at or below the resume point, in lock step."""
-        while reads := await self._pending(self._resent, self._resume, self._resend_batch):
+        """Reads at or below the resume point: in lock step, or one alone and then the end."""
+        most = 1 if self._one_by_one else RESEND_BATCH
+        while reads := await self._pending(self._resent, self._resume, most):
             before = self._responses
             await self._write(reads)
             await self._answer_after(before)
             if self._resent:
                 await self._forget(self._resent)
             self._resent = reads[-1].sequence
+            if self._one_by_one:
+                return
 
     async def _stream(self) -> None:
         """Reads above the resume point, a window of batches at a time, and pictures."""
@@ -167,7 +171,8 @@ class Stream:
         while True:
             self._wake.clear()
             now = time.monotonic()
-            if self._out and now - max(self._out[0][1], self._heard) > self._pace.patience:
+            tired = max(self._out[0][1], self._heard) + self._pace.patience if self._out else None
+            if tired is not None and now >= tired:
                 raise StalledError("the server does not acknowledge")
             if now >= status_at:
                 status_at = now + self._pace.status_every
@@ -191,7 +196,7 @@ class Stream:
                     continue
                 await self._change(min(due, status_at) - now)
                 continue
-            await self._change(status_at - now)
+            await self._change(min(status_at, tired or status_at) - now)
 
     async def _send_batch(self) -> None:
         reads = await self._pending(self._sent, None, BATCH_READS)

@@ -173,7 +173,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=st.lists(STEP, max_size=14))
 def test_any_history_gives_no_sequence_twice_and_loses_no_read(
     steps: list[tuple[str, int]],

@@ -1,0 +1,178 @@
+"""The OCR adapters read plates, say how sure they are, and give the whole posterior."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from lpr_scenes import plate
+
+from lpr import catalogue
+from lpr.errors import ModelError
+from lpr.ocr import Recogniser
+from lpr.ocr_rapid import RapidOcr, decode
+from lpr.reading import ALPHABET, Box, CapturedRead, Picture, Reading, to_plate_read
+from lpr.regions import alpha2
+
+
+@pytest.fixture(scope="module")
+def rapid() -> RapidOcr:
+    return RapidOcr(threads=2)
+
+
+@pytest.mark.parametrize("text", ["AB123CD", "KLM482", "AC904XZ"])
+def test_rapidocr_reads_a_drawn_plate(rapid: RapidOcr, text: str) -> None:
+    (reading,) = rapid.read([plate(text)])
+    assert reading.plate == text
+    assert reading.confidence > 0.9
+    assert reading.posterior.shape == (len(text), 37)
+    assert np.allclose(reading.posterior.sum(axis=1), 1, atol=1e-3)
+
+
+def test_crops_of_any_shape_are_answered_in_order(rapid: RapidOcr) -> None:
+    crops = [plate("AB123CD"), np.zeros((4, 90, 3), np.uint8), plate("KLM482")[:, :30]]
+    readings = rapid.read([*crops, plate("HJT726")])
+    assert [readings[0].plate, readings[3].plate] == ["AB123CD", "HJT726"]
+    assert rapid.read([]) == []
+
+
+def test_ctc_makes_one_character_of_each_run_and_two_across_a_blank() -> None:
+    path = "AA_A11__"
+    steps = np.full((len(path), 37), 0.001, np.float32)
+    for step, character in enumerate(path):
+        steps[step, ALPHABET.index(character)] = 0.9 if step != 1 else 0.95
+    rows = decode(steps)
+    assert Reading.of(rows).plate == "AA1"
+    assert rows[0].max() == pytest.approx(0.95)
+    assert decode(steps[-2:]).shape == (0, 37)
+    assert Reading.of(decode(steps[-2:])).confidence == 0.0
+
+
+def exact(recogniser: Recogniser, shared: Path, most: int) -> float:
+    with (shared / "plates" / "manifest.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "crop"][:most]
+    crops = [cv2.imread(str(shared / "plates" / row["file"])) for row in rows]
+    readings = recogniser.read([np.asarray(crop, np.uint8) for crop in crops])
+    pairs = zip(readings, rows, strict=True)
+    return sum(reading.plate == row["plate"] for reading, row in pairs) / len(rows)
+
+
+def test_real_crops_are_read_as_well_as_measured(
+    rapid: RapidOcr, shared: Path, hub_model: Path
+) -> None:
+    hub = catalogue.load(catalogue.choose(str(hub_model)))
+    assert exact(hub, shared, 54) >= 0.88
+    assert exact(rapid, shared, 18) >= 0.6
+
+
+def test_the_hub_models_posterior_agrees_with_its_own_library(hub_model: Path) -> None:
+    from fast_plate_ocr import LicensePlateRecognizer
+
+    choice = catalogue.choose(str(hub_model))
+    assert choice.model is not None
+    assert choice.config is not None
+    theirs = LicensePlateRecognizer(
+        onnx_model_path=choice.model,
+        plate_config_path=choice.config,
+        providers=["CPUExecutionProvider"],
+    )
+    crop = plate("AB123CD")
+    (reading,) = catalogue.load(choice).read([crop])
+    said = theirs.run_one(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB), return_confidence=True)
+    assert reading.plate == said.plate
+    assert reading.posterior.shape == (9, 37)
+    assert reading.confidence == pytest.approx(float(np.prod(said.char_probs)), rel=1e-3)
+
+
+@pytest.mark.parametrize("way", ["folder", "file", "same name", "other name"])
+def test_a_model_is_found_with_its_config_beside_it(
+    hub_model: Path, tmp_path: Path, way: str
+) -> None:
+    model, config = sorted(hub_model.glob("*.onnx"))[0], sorted(hub_model.glob("*.yaml"))[0]
+    here = tmp_path / "mine.onnx"
+    here.symlink_to(model)
+    beside = {"same name": "mine.yaml", "other name": "anything.yaml"}.get(way, "x_config.yaml")
+    (tmp_path / beside).symlink_to(config)
+    choice = catalogue.choose(str(tmp_path if way == "folder" else here))
+    assert (choice.name, choice.config) == ("mine", tmp_path / beside)
+    assert catalogue.load(choice).name == "mine"
+
+
+def test_a_hub_model_in_the_cache_is_taken_by_its_name(
+    hub_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fast_plate_ocr.inference import hub
+
+    monkeypatch.setattr(hub, "MODEL_CACHE_DIR", tmp_path)
+    (tmp_path / "cct-xs-v1-global-model").symlink_to(hub_model)
+    choice = catalogue.choose("cct-xs-v1-global-model", may_fetch=False)
+    assert catalogue.load(choice).name == "cct-xs-v1-global-model"
+    assert catalogue.choose("auto", may_fetch=False).name == "rapidocr"
+
+
+def test_auto_takes_the_hubs_best_where_it_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fast_plate_ocr.inference import hub
+
+    monkeypatch.setattr(hub, "MODEL_CACHE_DIR", tmp_path)
+    folder = tmp_path / catalogue.HUB_BEST
+    folder.mkdir()
+    for address in hub.AVAILABLE_ONNX_MODELS[catalogue.HUB_BEST]:
+        (folder / address.rpartition("/")[2]).touch()
+    assert catalogue.choose("auto").name == catalogue.HUB_BEST
+
+
+def test_without_a_network_auto_asks_once_a_day_and_fetch_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fast_plate_ocr.inference import hub
+
+    monkeypatch.setattr(hub, "MODEL_CACHE_DIR", tmp_path / "cache")
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert catalogue.choose("auto").name == "rapidocr"
+    mark = tmp_path / "cache" / ".lpr-no-hub"
+    first = mark.stat().st_mtime_ns
+    assert catalogue.choose("auto").name == "rapidocr"
+    assert mark.stat().st_mtime_ns == first
+    with pytest.raises(ModelError, match="can't be fetched"):
+        catalogue.fetch()
+
+
+@pytest.mark.parametrize("setting", ["no-such-model", "/no/such/file.onnx"])
+def test_an_unknown_model_says_what_there_is(setting: str) -> None:
+    with pytest.raises(ModelError, match="lpr models"):
+        catalogue.choose(setting)
+
+
+def test_a_broken_model_is_named(hub_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"not a model")
+    (tmp_path / "m.yaml").symlink_to(sorted(hub_model.glob("*.yaml"))[0])
+    with pytest.raises(ModelError, match=r"m\.onnx"):
+        catalogue.load(catalogue.choose(str(tmp_path)))
+
+
+def test_the_posterior_on_the_wire_is_well_formed(rapid: RapidOcr) -> None:
+    from datetime import UTC, datetime
+
+    crop: Picture = plate("AB123CD")
+    (reading,) = rapid.read([crop])
+    wire = to_plate_read(
+        CapturedRead("x", datetime.now(UTC), reading, Box(0, 0, 200, 60), crop), lane="2"
+    )
+    assert "".join(row.characters[0] for row in wire.posterior) == wire.plate == "AB123CD"
+    for row in wire.posterior:
+        assert len(row.characters) == len(row.probabilities) <= 36
+        assert sum(row.probabilities) <= 1.01
+        assert all(0 <= one <= 1 for one in row.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("label", "code"),
+    [("Argentina", "AR"), ("BR", "BR"), ("UK", "GB"), ("united_kingdom", "GB"), ("OTHER", "")],
+)
+def test_countries_are_told_as_iso_codes(label: str, code: str) -> None:
+    assert alpha2(label) == code

@@ -1,0 +1,94 @@
+"""From a picture to its reads: what is a plate, what is none, which comes first."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lpr_scenes import plate, scene
+
+from lpr.camera import load_picture
+from lpr.pipeline import PICTURE_BYTES, Eye, Rules, jpeg
+from lpr.reading import Box, Reading
+from lpr.session import make_eye
+from lpr.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def eye() -> Eye:
+    return make_eye(Settings(ocr_model="rapidocr"), video=False)
+
+
+def test_every_plate_of_a_scene_is_read_where_it_is(eye: Eye) -> None:
+    reads = {
+        one.reading.plate: one.box
+        for one in eye.read(scene([("AB123CD", 300, 420), ("KLM482", 700, 380)]))
+    }
+    assert set(reads) == {"AB123CD", "KLM482"}
+    assert reads["AB123CD"].overlap(Box(230, 399, 140, 42)) > 0.6
+
+
+def test_a_narrow_picture_goes_straight_to_the_ocr(eye: Eye) -> None:
+    (one,) = eye.read(plate("AB123CD"))
+    assert one.reading.plate == "AB123CD"
+    assert one.box == Box(0, 0, 200, 60)
+
+
+@pytest.mark.parametrize("width", [60, 239, 240, 960])
+def test_a_picture_of_nothing_gives_no_read(eye: Eye, width: int) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (width // 2, width, 3))
+    for picture in (np.zeros((width // 2, width, 3)), np.full((9, width, 3), 255), noise):
+        assert eye.read(np.asarray(picture, np.uint8)) == []
+    assert eye.read(scene([], width=max(width, 240), height=300)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"), [("AB123CD", True), ("A1B", False), ("PARKING", False), ("1" * 13, False)]
+)
+def test_what_can_be_a_plate(text: str, accepted: bool) -> None:
+    sure = Reading(text, 0.9, np.zeros((0, 37), np.float32))
+    assert Rules().accept(sure) is accepted
+    assert not Rules().accept(Reading(text, 0.2, sure.posterior))
+
+
+def test_a_crop_of_any_size_fits_the_protocol() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (2000, 3000, 3)).astype(np.uint8)
+    assert 0 < len(jpeg(noise)) <= PICTURE_BYTES
+    assert jpeg(plate("AB123CD"))[:2] == b"\xff\xd8"
+
+
+def test_real_scenes_are_found_and_read(shared: Path, hub_model: Path) -> None:
+    eye = make_eye(Settings(ocr_model=str(hub_model)), video=False)
+    with (shared / "plates" / "manifest.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["file"].startswith("br/")][:6]
+    right = 0
+    for row in rows:
+        picture = load_picture(shared / "plates" / row["file"])
+        assert picture is not None
+        reads = eye.read(picture)
+        where = Box(*(float(row[name]) for name in ("x", "y", "width", "height")))
+        right += bool(reads) and (
+            reads[0].reading.plate == row["plate"] and reads[0].box.overlap(where) > 0.4
+        )
+    assert right >= 5
+
+
+def test_streets_whose_plates_are_painted_over_give_hardly_a_read(
+    shared: Path, hub_model: Path
+) -> None:
+    eye = make_eye(Settings(ocr_model=str(hub_model)), video=False)
+    boxes = defaultdict(list)
+    with (shared / "frames" / "boxes.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            boxes[row["file"]].append([int(row[k]) for k in ("x", "y", "width", "height")])
+    reads = 0
+    for name in sorted(boxes)[::40]:
+        picture = load_picture(shared / "frames" / name)
+        assert picture is not None
+        for x, y, width, height in boxes[name]:
+            edge = int(0.4 * height) + 4
+            top, left = max(0, y - edge), max(0, x - edge)
+            picture[top : y + height + edge, left : x + width + edge] = 90
+        reads += bool(eye.read(picture))
+    assert reads <= 1
