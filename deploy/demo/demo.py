@@ -18,7 +18,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,11 +26,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from zoneinfo import ZoneInfo
 
 import city
-from processes import ROOT, DemoError, Process
+from conductor import Conductor
+from processes import ROOT, DemoError
 from rich.console import Console
 from rich.text import Text
 
@@ -43,93 +42,29 @@ HIT = re.compile(r"(?P<at>\S+ \S+) \S+  HIT  (?P<plate>\S+)  at (?P<checkpoint>\
 PUBLIC = "127.0.0.1:50051"
 
 
-def _nobody(_: str) -> None:
-    """Listens to nothing."""
-
-
-class Demo:
-    """The conductor. Use as a context manager: leaving it ends every process it started."""
+class Demo(Conductor):
+    """The story, step by step. keep: the city goes on, until Ctrl-C."""
 
     def __init__(self, folder: Path, *, keep: bool) -> None:
-        self.folder = folder
+        super().__init__(
+            folder,
+            {
+                "RING_TIME_ZONE": city.ZONE,
+                "RING_CASE": "DEMO-1",
+                "RING_REASON": "demonstration",
+                "LPR_SPOOL": str(folder / "spool"),
+                "PYTHONUNBUFFERED": "1",
+                # The wheel of ONNX Runtime would report to its maker.
+                "ORT_DISABLE_TELEMETRY": "1",
+            },
+        )
         self.keep = keep
         given = os.environ.get("RING_DEMO_SOURCE", "")
         self.source = str(Path(given).resolve()) if given else ""
         self.day = datetime.now(ZoneInfo(city.ZONE)).date() - timedelta(days=1)
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.hits: Counter[tuple[str, str, str]] = Counter()
-        self.missing: list[str] = []
         self.day_is_over = False
-        self._processes: list[Process] = []
-        # Nothing of the caller's ring: this one is the embedded default, in its own folder.
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("RING_")}
-        self.env |= {
-            "RING_TIME_ZONE": city.ZONE,
-            "RING_CASE": "DEMO-1",
-            "RING_REASON": "demonstration",
-            "LPR_SPOOL": str(folder / "spool"),
-            "PYTHONUNBUFFERED": "1",
-            # The wheel of ONNX Runtime would report to its maker.
-            "ORT_DISABLE_TELEMETRY": "1",
-        }
-
-    def __enter__(self) -> Demo:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        # The server last: it goes when nobody talks to it any more.
-        for process in reversed(self._processes):
-            process.stop()
-
-    def say(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style=style))
-
-    def start(self, name: str, *command: str, hear: Callable[[str], None] = _nobody) -> Process:
-        """Starts one of ours; its standard error is kept in the folder."""
-        log = self.folder / f"{name.replace(' ', '-')}.log"
-        process = Process(name, [sys.executable, *command], self.env, log, hear)
-        self._processes.append(process)
-        return process
-
-    def ring(self, *arguments: str, show: bool = True) -> list[dict[str, object]]:
-        """Asks the `ring` command: shown as a person would see it, or its JSON as objects."""
-        if show:
-            quoted = " ".join(f"'{a}'" if re.search(r"[*? ]", a) else a for a in arguments)
-            self.console.print(Text(f"\n$ ring {quoted}", style="bold cyan"))
-            sys.stdout.flush()
-        command = [sys.executable, "-m", "ring.cli", *arguments, *([] if show else ["--json"])]
-        result = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self.env,
-            stdout=None if show else subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if result.returncode:
-            said = result.stderr.strip().splitlines()
-            raise DemoError(
-                f"'ring {arguments[0]}' failed: {said[-1] if said else 'without a word'}"
-            )
-        return [] if show else [json.loads(line) for line in result.stdout.splitlines()]
-
-    def check(self, what: str, expected: object, found: object) -> None:
-        """Keeps what is not as it must be, and shows both."""
-        good = expected == found
-        self.say(f"  {'✓' if good else '✗'} {what}: {found}", "green" if good else "bold red")
-        if not good:
-            self.missing.append(f"{what}: {found} instead of {expected}")
-
-    # ---- the story ----------------------------------------------------------------------
+        # (time, plate, checkpoint) as the subscriber printed them.
+        self.hits: list[tuple[str, str, str]] = []
 
     def set_up(self) -> None:
         """The server, its checkpoints, readers and hotlist, and somebody who waits for hits."""
@@ -234,10 +169,10 @@ class Demo:
             (at.strftime("%Y-%m-%d %H:%M:%S"), plate, checkpoint)
             for at, plate, checkpoint in city.expected_hits(seen)
         )
-        _wait_until(lambda: expected <= self.hits, 15)
-        in_city = {hit: n for hit, n in self.hits.items() if hit[2] != city.CAMERA_CHECKPOINT}
-        self.check("hits of simulated readers", expected.total(), sum(in_city.values()))
-        if expected != Counter(in_city):
+        _wait_until(lambda: expected <= Counter(self.hits), 15)
+        found = Counter(hit for hit in self.hits if hit[2] != city.CAMERA_CHECKPOINT)
+        self.check("hits of simulated readers", expected.total(), found.total())
+        if expected != found:
             self.missing.append("the hits are not the ones that the hotlist must give")
         if self.source:
             self.say(f"  · plates read from {self.source}: {len(at_camera)}")
@@ -266,8 +201,7 @@ class Demo:
         ):
             self.say(f"  {shown}/ring {command}{server}")
         self.say(f"The server is at {self.address}. Ctrl-C ends it all.\n")
-        for_ever = ("server", "subscriber", "simulated readers")
-        while all(process.running for process in self._processes if process.name in for_ever):
+        while self.all_running("server", "subscriber", "simulated readers"):
             threading.Event().wait(0.5)
         raise DemoError("one of the processes ended by itself")
 
@@ -275,7 +209,7 @@ class Demo:
 
     def _hear_alert(self, line: str) -> None:
         if hit := HIT.match(line):
-            self.hits[hit["at"], hit["plate"], hit["checkpoint"]] += 1
+            self.hits.append((hit["at"], hit["plate"], hit["checkpoint"]))
             self.say(line, "bold red")
 
     def _hear_camera(self, line: str) -> None:
@@ -289,7 +223,7 @@ class Demo:
 
     def _picture_hits(self) -> int:
         place = (city.PICTURE_PLATE, city.CAMERA_CHECKPOINT)
-        return sum(count for hit, count in self.hits.items() if hit[1:] == place)
+        return sum(hit[1:] == place for hit in self.hits)
 
 
 def _reads(plates: list[dict[str, object]]) -> int:

@@ -18,6 +18,7 @@ import signal
 import uuid
 from collections import deque
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 import grpc
@@ -33,6 +34,8 @@ from proto.ring.v1.ingest_pb2 import (
     StreamReadsResponse,
 )
 from proto.ring.v1.ingest_pb2_grpc import IngestServiceStub
+
+Call: TypeAlias = "grpc.aio.StreamStreamCall[StreamReadsRequest, StreamReadsResponse]"
 
 UNLUCKY = 7
 """One in so many readers loses its connection at noon before it noted any acknowledgement."""
@@ -125,14 +128,14 @@ class Reader:
             finally:
                 call.cancel()
 
-    async def _stream(self, call: grpc.aio.StreamStreamCall) -> None:
+    async def _stream(self, call: Call) -> None:
         hello = ReaderHello(
             reader_id=self.reader_id, epoch=self._epoch, software_version="simulated 1"
         )
         await call.write(StreamReadsRequest(hello=hello))
         sending = asyncio.create_task(self._send(call, await self._resume(call)))
         try:
-            while (answer := await call.read()) is not grpc.aio.EOF:
+            while isinstance(answer := await call.read(), StreamReadsResponse):
                 self._take(answer)
             await _check(call)
         finally:
@@ -140,10 +143,10 @@ class Reader:
             with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
                 await sending
 
-    async def _resume(self, call: grpc.aio.StreamStreamCall) -> int:
+    async def _resume(self, call: Call) -> int:
         """Up to which sequence nothing need be sent."""
         first = await call.read()
-        if first is grpc.aio.EOF:
+        if not isinstance(first, StreamReadsResponse):
             await _check(call)
             raise RuntimeError(f"{self.reader_id}: the server ended the stream without an answer")
         if self._unlucky and self._noon:
@@ -162,7 +165,7 @@ class Reader:
             self._waiting.popleft()
             self._tally.acknowledged += 1
 
-    async def _send(self, call: grpc.aio.StreamStreamCall, sent_up_to: int) -> None:
+    async def _send(self, call: Call, sent_up_to: int) -> None:
         """Everything that waits, in batches, until the end or until the connection is lost."""
         while True:
             fresh = [read for read in self._waiting if read.sequence > sent_up_to]
@@ -186,7 +189,7 @@ class Reader:
                 await asyncio.sleep(0.05)  # what comes together goes together
 
 
-async def _check(call: grpc.aio.StreamStreamCall) -> None:
+async def _check(call: Call) -> None:
     """Raises AioRpcError where the server ended the stream with an error."""
     if await call.code() is not grpc.StatusCode.OK:
         raise grpc.aio.AioRpcError(
@@ -202,7 +205,7 @@ async def _play(
 ) -> None:
     """A day of the city in so many seconds, told to the readers as it happens."""
     reads = city.day(day)
-    noon = datetime.combine(day, time(12), ZoneInfo(ZONE))
+    noon: datetime | None = datetime.combine(day, time(12), ZoneInfo(ZONE))
     # Nobody wants to watch the night go by.
     begins = reads[0].captured_at
     pace = max((reads[-1].captured_at - begins) / timedelta(seconds=seconds), 1e-9)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from ring.cli import alerts, hotlists, investigation, operations, patterns, registry
+from ring.cli import alerts, hotlists, investigation, operations, patterns, pictures, registry
 from ring.cli.failure import CommandError
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app.command()(investigation.search)
 app.command()(investigation.timeline)
 app.command()(investigation.reads)
 app.command()(investigation.flows)
-app.command()(investigation.picture)
+app.command()(pictures.picture)
 app.command()(patterns.companions)
 app.command()(patterns.common)
 app.command()(patterns.clones)
