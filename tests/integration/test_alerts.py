@@ -140,11 +140,13 @@ def test_a_hit_is_told_live_with_the_reason_and_only_once(server: Server, plates
     epoch = str(uuid4())
     client = Client(server, "r1", epoch)
     began = time.monotonic()
-    client.batch(read(1, plate), read(2, "OTHER"))
+    hit = read(1, plate)
+    hit.captured_at.GetCurrentTime()
+    client.batch(hit, read(2, "OTHER"))
     client.until(2)
     (alert,) = subscriber.wait(1)
     assert time.monotonic() - began < 5
-    client.batch(read(1, plate))
+    client.batch(hit)
     client.next()
     client.close()
     assert alert.hotlist == f"live {plate}"
