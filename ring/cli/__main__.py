@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
@@ -42,9 +43,9 @@ app.command()(operations.rebuild)
 app.command()(operations.status)
 
 
-def _run() -> int:
+def _run(arguments: Sequence[str] | None) -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(arguments, prog_name="ring", standalone_mode=False)
         sys.stdout.flush()
     except CommandError as error:
         _say(str(error))
@@ -70,9 +71,9 @@ def _say(text: str) -> None:
     print(f"ring: {text}", file=sys.stderr)
 
 
-def main() -> NoReturn:
-    """Runs the command that `sys.argv` names, and exits."""
-    sys.exit(_run())
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command that the arguments name (without: those of the process), and exits."""
+    sys.exit(_run(arguments))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ answer slowly, differ in a rebuild, break off a stream. It keeps what it was ask
 # ruff: noqa: N802 - gRPC names the methods
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import queue
@@ -14,6 +16,7 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1 import (
@@ -29,6 +32,7 @@ from proto.ring.v1 import (
     registry_pb2,
     registry_pb2_grpc,
 )
+from ring.cli.__main__ import main
 from tests.conftest import ROOT
 
 LOG = "11111111-2222-3333-4444-555555555555"
@@ -204,3 +208,14 @@ def error_of(result: subprocess.CompletedProcess[str]) -> str:
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("ring: ")
     return lines[0]
+
+
+def fails(*arguments: str) -> tuple[int, str]:
+    """(exit code, the one line) of a command that fails before it needs a server; in process."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), pytest.raises(SystemExit) as end:
+        main(arguments)
+    lines = said.getvalue().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("ring: ")
+    return end.value.code, lines[0]

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from proto.ring.v1 import investigation_pb2, operations_pb2
-from ring.cli.__main__ import app, main
-from tests.cli.memory_ring import LOG, MemoryRing, at, error_of, lines_of, position, run
+from ring.cli.__main__ import app
+from tests.cli.memory_ring import LOG, MemoryRing, at, error_of, fails, lines_of, position, run
 
 COMMANDS = [
     *(["search"], ["timeline"], ["reads"], ["flows"], ["picture"]),
@@ -61,40 +61,16 @@ def test_every_command_takes_server_json_and_help_at_its_end(command: list[str])
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(
-    arguments: list[str],
-    line: str,
-    code: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], line: str, code: int
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["ring", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == code
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("ring: ")
-    assert said.err.count("\n") == 1
-    assert line in said.err
+    found, said = fails(*arguments)
+    assert line in said
+    assert found == code
 
 
 def test_a_setting_that_is_wrong_is_named() -> None:
     result = run("status", env={"RING_TIME_ZONE": "Buenos Aires"})
     assert "RING_TIME_ZONE" in error_of(result)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["companions", "AB123CD", "--within", "5m"],
-        ["common", "GP-01@2026-04-01T08:00/2026-04-01T09:00", "GP-02@2026-04-01/2026-04-01"],
-        ["clones"],
-        ["present", "--longer-than", "2d"],
-    ],
-)
-def test_what_the_server_cannot_do_yet_is_said_so(ring: MemoryRing, arguments: list[str]) -> None:
-    result = run(*arguments, *PURPOSE, server=ring.address)
-    assert "not available in this version" in error_of(result)
 
 
 def test_search_asks_what_it_was_told_and_follows_the_pages(ring: MemoryRing) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.memory_ring import MemoryRing, error_of, lines_of, run
+from tests.cli.memory_ring import MemoryRing, error_of, fails, lines_of, run
 
 
 @pytest.fixture
@@ -89,13 +89,14 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(
 ) -> None:
     file = tmp_path / "checkpoints.csv"
     file.write_bytes(content)
-    result = run("checkpoints", "import", str(file), server=ring.address)
-    assert line in error_of(result)
-    assert str(file) in result.stderr
+    code, said = fails("checkpoints", "import", str(file), "--server", ring.address)
+    assert code == 1
+    assert line in said
+    assert str(file) in said
 
 
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
-    assert "no such file" in error_of(run("readers", "import", str(tmp_path / "none.csv")))
+    assert "no such file" in fails("readers", "import", str(tmp_path / "none.csv"))[1]
 
 
 def test_readers_stand_for_entry_exit_or_both(ring: MemoryRing, tmp_path: Path) -> None:
