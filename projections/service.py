@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from projections.clickhouse import ClickHouseError, Client
 from projections.flows import flows_in
-from projections.movements import passages_of, visits_of
+from projections.movements import timeline_of
 from projections.read_side import ReadSide
 from projections.requests import Span, check_purpose, span_of
 from projections.search import page_of, search
@@ -86,11 +86,7 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         plate, span = plate_of(request.plate), span_of(request.range)
         await self._wait(request.at_least, context)
-        passages, visits = await asyncio.gather(
-            self._ask(lambda client: passages_of(client, plate, span)),
-            self._ask(lambda client: visits_of(client, plate, span)),
-        )
-        return pb.GetTimelineResponse(passages=passages, visits=visits)
+        return await self._ask(lambda client: timeline_of(client, plate, span))
 
     async def ListFlows(  # noqa: N802
         self, request: pb.ListFlowsRequest, context: _Context

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from projections.clickhouse import ClickHouse, Client
 from projections.follower import Projection
-from projections.movements import passages_of, visits_of
+from projections.movements import timeline_of
 from projections.requests import EARLIEST, LATEST, Span
 from projections.schema import Databases
-from proto.ring.v1.investigation_pb2 import Passage, Visit
+from proto.ring.v1.investigation_pb2 import GetTimelineResponse, Passage, Visit
 from ring.values import from_micros
 from tests.projections import reference
 from tests.projections.world import ENTRY, EXIT, SECOND, T0, UNKNOWN, Seen, World
@@ -54,8 +54,8 @@ def filled(make_world: Callable[[], World]) -> Iterator[Filled]:
     filled.client.close()
 
 
-def expected_passages(reads: list[Seen], span: Span = WHOLE) -> list[Passage]:
-    return [
+def expected(reads: list[Seen], span: Span = WHOLE) -> GetTimelineResponse:
+    passages = [
         Passage(
             checkpoint=p.first.checkpoint,
             direction=p.first.direction,
@@ -66,10 +66,7 @@ def expected_passages(reads: list[Seen], span: Span = WHOLE) -> list[Passage]:
         for p in reference.passages(reads)
         if span.start <= p.first.at < span.end
     ]
-
-
-def expected_visits(reads: list[Seen], span: Span = WHOLE) -> list[Visit]:
-    return [
+    visits = [
         Visit(
             entered_at=from_micros(v.entry.at) if v.entry else None,
             exited_at=from_micros(v.exit.at) if v.exit else None,
@@ -79,6 +76,7 @@ def expected_visits(reads: list[Seen], span: Span = WHOLE) -> list[Visit]:
         for v in reference.visits(reads)
         if reference.overlaps(v, span.start, span.end)
     ]
+    return GetTimelineResponse(passages=passages, visits=visits)
 
 
 # Gaps at and around the 60 s that end a passage, ties, days apart, before 1970 as after.
@@ -116,13 +114,11 @@ def test_any_arrival_order_with_repeats_gives_the_timeline_of_the_captures(
     filled.projection.position = before + rng.randrange(len(reads))
     filled.apply()
 
-    assert passages_of(filled.client, plate, WHOLE) == expected_passages(reads)
-    assert visits_of(filled.client, plate, WHOLE) == expected_visits(reads)
+    assert timeline_of(filled.client, plate, WHOLE) == expected(reads)
     times = [T0 - 1, *(r.at for r in reads), at + 1]
     start, end = sorted(data.draw(st.lists(st.sampled_from(times), min_size=2, max_size=2)))
     span = Span(start, end + 1)
-    assert passages_of(filled.client, plate, span) == expected_passages(reads, span)
-    assert visits_of(filled.client, plate, span) == expected_visits(reads, span)
+    assert timeline_of(filled.client, plate, span) == expected(reads, span)
 
 
 def test_reads_of_many_years_fit_in_one_batch(filled: Filled) -> None:
@@ -131,7 +127,7 @@ def test_reads_of_many_years_fit_in_one_batch(filled: Filled) -> None:
     reads = filled.world.numbered(Seen(plate, at) for at in months)
     filled.world.store(reads)
     filled.apply()
-    assert passages_of(filled.client, plate, WHOLE) == expected_passages(reads)
+    assert timeline_of(filled.client, plate, WHOLE) == expected(reads)
 
 
 def test_one_plate_is_found_by_the_primary_key(filled: Filled) -> None:
