@@ -5,11 +5,19 @@ event becomes visible only together with every event of a lower position; one `i
 call is one transaction, tracking included.
 """
 
-from abc import abstractmethod
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from eventsourcing.persistence import Notification, ProcessRecorder
+
+
+class Growth(ABC):
+    """Somebody who tells when a log has grown, in whichever process. `stop` it when done."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Tells nothing more."""
 
 
 class EventLog(ProcessRecorder):
@@ -35,6 +43,13 @@ class EventLog(ProcessRecorder):
     @abstractmethod
     def select_known(self, originator_ids: Sequence[UUID]) -> set[UUID]:
         """Those of the streams that have an event."""
+
+    @abstractmethod
+    def growth(self, on_growth: Callable[[], None]) -> Growth:
+        """Calls `on_growth`, from a thread of its own, soon after events came in.
+
+        Once too often is possible, and a call may stand for many events.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -6,13 +6,20 @@ reported (WAL with synchronous=FULL).
 
 import json
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 # The library takes the only factory class it finds in this module.
 import eventsourcing.sqlite as library
-from eventsourcing.persistence import IntegrityError, Notification, StoredEvent, Tracking
+from eventsourcing.persistence import (
+    IntegrityError,
+    Notification,
+    PersistenceError,
+    StoredEvent,
+    Tracking,
+)
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
@@ -21,12 +28,13 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
-from ring.store.log import EventLog
+from ring.store.log import EventLog, Growth
 from ring.store.statements import statements
 
 _SQL = statements("sqlite")
 _READ = "ring.read"
 _END = 2**63 - 1
+_POLL_SECONDS = 0.02
 
 
 class _Pool(SQLiteConnectionPool):
@@ -148,9 +156,38 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         """As `head`."""
         return self.head()
 
+    def growth(self, on_growth: Callable[[], None]) -> Growth:
+        """SQLite tells nobody: looks every few milliseconds."""
+        return _Poller(self, on_growth)
+
     def close(self) -> None:
         """Closes every connection."""
         self.datastore.close()
+
+
+class _Poller(Growth):
+    def __init__(self, log: SQLiteEventLog, on_growth: Callable[[], None]) -> None:
+        self._log = log
+        self._on_growth = on_growth
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log poller", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        seen = -1
+        while not self._stopping.wait(_POLL_SECONDS):
+            try:
+                head = self._log.head()
+            except PersistenceError:
+                continue  # who reads the log meets the same error, and tells of it
+            if head != seen:
+                seen = head
+                self._on_growth()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopping.set()
+        self._thread.join()
 
 
 class Factory(library.SQLiteFactory):

@@ -1,0 +1,189 @@
+"""The event log on PostgreSQL.
+
+Always true here: inserts take the library's table lock, so positions become visible in order (its
+"database functions" skip that lock and are never used); an insert that is tried again after its
+connection broke either stores everything or meets its own first attempt as an IntegrityError.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+# The library takes the only factory class it finds in this module.
+import eventsourcing.postgres as library
+import psycopg
+import structlog
+from eventsourcing.persistence import InterfaceError, Notification, OperationalError
+from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
+from eventsourcing.utils import retry
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Composed
+
+from ring.errors import InvalidRequest
+from ring.store.log import EventLog, Growth
+from ring.store.statements import statements
+
+_log = structlog.get_logger(__name__)
+
+_SQL = statements("postgres")
+_READ = "ring.read"
+_END = 2**63 - 1
+_again = retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+
+
+def persistence_env(dsn: str) -> dict[str, str]:
+    """The environment of the library's factory. InvalidRequest on what is no DSN."""
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.Error as error:
+        raise InvalidRequest(f"RING_EVENT_STORE: {str(error).strip()}") from None
+    return {
+        "PERSISTENCE_MODULE": "ring.store.postgres",
+        "POSTGRES_DBNAME": str(parts.get("dbname") or "postgres"),
+        "POSTGRES_HOST": str(parts.get("host") or "127.0.0.1"),
+        "POSTGRES_PORT": str(parts.get("port") or 5432),
+        "POSTGRES_USER": str(parts.get("user") or "postgres"),
+        "POSTGRES_PASSWORD": str(parts.get("password") or ""),
+        "POSTGRES_POOL_SIZE": "2",
+        "POSTGRES_MAX_OVERFLOW": "30",
+        "POSTGRES_CONNECT_TIMEOUT": "10",
+        "POSTGRES_ENABLE_DB_FUNCTIONS": "n",
+        "POSTGRES_SCHEMA": "public",
+    }
+
+
+class PostgresEventLog(PostgresProcessRecorder, EventLog):
+    """The adapter. Made by `Factory`."""
+
+    def __init__(self, datastore: PostgresDatastore, **kwargs: Any) -> None:
+        super().__init__(datastore, **kwargs)
+        self._log_id: str | None = None
+        for name in ("create_other_index", "create_identity"):
+            self.sql_create_statements.append(Composed([SQL(_SQL[name])]))
+
+    def create_table(self) -> None:
+        """The schema, and the log's identity where it has none."""
+        super().create_table()
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute(_SQL["identify"], {"log_id": str(uuid4())})
+
+    @property
+    def log_id(self) -> str:
+        """UUID of this log."""
+        if self._log_id is None:
+            with self.datastore.transaction(commit=False) as cursor:
+                cursor.execute(_SQL["select_identity"])
+                row = cursor.fetchone()
+                assert row is not None
+                self._log_id = str(row["log_id"])
+        return self._log_id
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """As the library's; topics other than ring.read by their own index."""
+        params: dict[str, Any] = {
+            "start": 0 if start is None else start + (not inclusive_of_start),
+            "stop": _END if stop is None else stop,
+            "limit": limit,
+        }
+        name = "select_page"
+        if topics:
+            params["topics"] = list(topics)
+            name = "select_page_of_topics" + ("_with_reads" if _READ in topics else "")
+        return self._select(name, params)
+
+    def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
+        """The events at these positions."""
+        return self._select("select_positions", {"positions": list(positions)})
+
+    def _select(self, name: str, params: dict[str, Any]) -> list[Notification]:
+        found: list[Notification] = self._try_select(name, params)
+        return found
+
+    @_again
+    def _try_select(self, name: str, params: dict[str, Any]) -> list[Notification]:
+        with self.datastore.get_connection() as connection, connection.cursor() as cursor:
+            cursor.execute(_SQL[name], params, prepare=True)
+            return [
+                Notification(
+                    id=row["notification_id"],
+                    originator_id=row["originator_id"],
+                    originator_version=row["originator_version"],
+                    topic=row["topic"],
+                    state=bytes(row["state"]),
+                )
+                for row in cursor.fetchall()
+            ]
+
+    @_again
+    def select_known(self, originator_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the streams that have an event."""
+        with self.datastore.get_connection() as connection, connection.cursor() as cursor:
+            cursor.execute(_SQL["select_known"], {"originator_ids": list(originator_ids)})
+            return {row["originator_id"] for row in cursor.fetchall()}
+
+    def head(self) -> int:
+        """The highest position that can be seen.
+
+        Not the sequence's last value: that may belong to an insert which is not committed, and a
+        follower that believed it would pass over its events.
+        """
+        return self.max_notification_id() or 0
+
+    def growth(self, on_growth: Callable[[], None]) -> Growth:
+        """LISTENs on a connection of its own."""
+        return _Listener(self.datastore, on_growth)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.datastore.close()
+
+
+class _Listener(Growth):
+    """A thread that LISTENs, and listens again whatever happens to its connection.
+
+    Between two connections it calls out as well: what was told meanwhile was told to nobody.
+    """
+
+    def __init__(self, datastore: PostgresDatastore, on_growth: Callable[[], None]) -> None:
+        self._datastore = datastore
+        self._on_growth = on_growth
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        pause = 0.1
+        while not self._stopping.is_set():
+            try:
+                with self._datastore.get_connection() as connection:
+                    connection.execute(_SQL["listen"])
+                    self._on_growth()
+                    pause = 0.1
+                    while not self._stopping.is_set():
+                        for _ in connection.notifies(timeout=0.2, stop_after=1):
+                            self._on_growth()
+            except Exception as error:
+                if not self._stopping.is_set():
+                    _log.warning("listening to the event log again", error=str(error).strip())
+                    self._stopping.wait(pause)
+                    pause = min(pause * 2, 5.0)
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopping.set()
+        self._thread.join()
+
+
+class Factory(library.PostgresFactory):
+    """What `PERSISTENCE_MODULE=ring.store.postgres` brings."""
+
+    process_recorder_class = PostgresEventLog

@@ -1,0 +1,50 @@
+-- What the PostgreSQL adapter adds to the library's schema, and its own statements.
+
+-- name: create_other_index
+-- Finds the few events of the other topics between the many reads, in order of position.
+CREATE INDEX IF NOT EXISTS ring_events_other ON ring_events (notification_id, topic)
+WHERE topic <> 'ring.read'
+
+-- name: create_identity
+CREATE TABLE IF NOT EXISTS log_identity (
+    one integer PRIMARY KEY CHECK (one = 1),
+    log_id text NOT NULL
+)
+
+-- name: identify
+INSERT INTO log_identity VALUES (1, %(log_id)s) ON CONFLICT DO NOTHING
+
+-- name: select_identity
+SELECT log_id FROM log_identity
+
+-- name: select_page
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM ring_events
+WHERE notification_id >= %(start)s AND notification_id <= %(stop)s
+ORDER BY notification_id LIMIT %(limit)s
+
+-- name: select_page_of_topics
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM ring_events
+WHERE topic = ANY(%(topics)s) AND topic <> 'ring.read'
+    AND notification_id >= %(start)s AND notification_id <= %(stop)s
+ORDER BY notification_id LIMIT %(limit)s
+
+-- name: select_page_of_topics_with_reads
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM ring_events
+WHERE topic = ANY(%(topics)s)
+    AND notification_id >= %(start)s AND notification_id <= %(stop)s
+ORDER BY notification_id LIMIT %(limit)s
+
+-- name: select_positions
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM ring_events
+WHERE notification_id = ANY(%(positions)s)
+ORDER BY notification_id
+
+-- name: select_known
+SELECT DISTINCT originator_id FROM ring_events WHERE originator_id = ANY(%(originator_ids)s)
+
+-- name: listen
+LISTEN ring_events
