@@ -61,7 +61,9 @@ class Delivery:
     """Seconds to add to the reader's clock to have the server's."""
     progressed: float = 0.0
     """time.monotonic() of the last acknowledgement."""
-    _samples: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=32))
+    _samples: deque[tuple[float, float]] = field(
+        default_factory=lambda: deque(maxlen=32), repr=False
+    )
 
     def heard_clock(self, server_time: float, sent: float, received: float) -> None:
         """Takes a round trip (POSIX seconds); the quickest of late ones tells best."""

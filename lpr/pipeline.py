@@ -17,6 +17,9 @@ from lpr.reading import Box, Candidate, Picture, Reading
 
 CROP_WIDTH = 240
 """A picture narrower than this is a plate's crop, and goes straight to the OCR."""
+WIDE_CROP, PLATE_SHAPE = 2 * CROP_WIDTH, 1.7
+"""A picture narrower than the one, and at least so much wider than high, may still be a plate's
+crop: it is read whole where the detector finds no plate inside."""
 LONGEST = 12
 """Characters a plate has at most."""
 SMALLEST = 6.0
@@ -59,12 +62,13 @@ class Eye:
 
     def read(self, picture: Picture) -> list[Candidate]:
         """The reads of a picture that stands alone, best first, each plate once."""
-        found = self.crop(picture) if picture.shape[1] < CROP_WIDTH else self.look(picture)
-        reads: dict[str, Candidate] = {}
-        for candidate in found:
-            if self.rules.accept(candidate.reading):
-                reads.setdefault(candidate.reading.plate, candidate)
-        return list(reads.values())
+        height, width = picture.shape[:2]
+        if width < CROP_WIDTH:
+            return self._accepted(self.crop(picture))
+        reads = self._accepted(self.look(picture))
+        if not reads and width < WIDE_CROP and width >= PLATE_SHAPE * height:
+            reads = self._accepted(self.crop(picture))
+        return reads
 
     def crop(self, picture: Picture) -> list[Candidate]:
         """The reading of a picture that is a plate."""
@@ -90,6 +94,14 @@ class Eye:
             if number not in best or self._rank(candidate) > self._rank(best[number]):
                 best[number] = candidate
         return sorted(best.values(), key=self._rank, reverse=True)
+
+    def _accepted(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Those that are reads, each plate once."""
+        reads: dict[str, Candidate] = {}
+        for candidate in candidates:
+            if self.rules.accept(candidate.reading):
+                reads.setdefault(candidate.reading.plate, candidate)
+        return list(reads.values())
 
     def _rank(self, candidate: Candidate) -> tuple[bool, float]:
         reading = candidate.reading

@@ -197,11 +197,11 @@ class Uplink:
         if error.code() not in _REFUSALS:
             self._say(said)
             return False
-        text = f"{self._server} refuses reader {self._spool.reader_id}: {said}"
-        if error.code() == grpc.StatusCode.NOT_FOUND:
+        text = f"refuses reader {self._spool.reader_id}: {said}"
+        if error.code() == grpc.StatusCode.NOT_FOUND and "import" not in said:
             text += " (register it with 'ring readers import')"
         if not patient:
-            raise RefusedError(text)
+            raise RefusedError(f"{self._server} {text}")
         self._say(text)
         return True
 

@@ -153,7 +153,7 @@ def test_pictures_go_to_the_server_with_their_crops(folder: Path) -> None:
 
 
 def test_a_video_goes_to_the_server_as_one_read_a_vehicle(tmp_path: Path) -> None:
-    frames = [scene([("AB123CD", 150 + 40 * n, 400)], seed=n) for n in range(14)]
+    frames = [scene([("AB123CD", 150 + 40 * n, 400)], seed=n) for n in range(8)]
     video = film(tmp_path / "one.avi", frames)
 
     async def story() -> None:
@@ -190,5 +190,30 @@ def test_without_a_server_the_reads_wait_for_the_next_time(folder: Path) -> None
             code, _, _ = await in_process(*words)
             assert code == 0
         assert service.plates() == ["HJT726"] * 3
+
+    run(story())
+
+
+def test_a_camera_is_stopped_in_good_order(tmp_path: Path) -> None:
+    """A file's address stands in for a camera that drops and comes back."""
+    video = film(tmp_path / "c.avi", [scene([("AB123CD", 400, 400)], seed=n) for n in range(12)])
+
+    async def story() -> None:
+        service = MemoryIngest()
+        async with serving(service) as server:
+            running = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "lpr", "read", video.as_uri(), "--reader", "R1", "--server", server),
+                cwd=ROOT,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            assert running.stdout is not None
+            line = await asyncio.wait_for(running.stdout.readline(), 20)
+            assert line.split()[0] == b"AB123CD"
+            running.terminate()
+            await asyncio.wait_for(running.communicate(), 20)
+            assert running.returncode == 0
+            assert service.plates() == ["AB123CD"]
 
     run(story())

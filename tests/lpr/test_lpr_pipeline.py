@@ -4,6 +4,7 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from lpr_scenes import plate, scene
@@ -35,7 +36,13 @@ def test_a_narrow_picture_goes_straight_to_the_ocr(eye: Eye) -> None:
     assert one.box == Box(0, 0, 200, 60)
 
 
-@pytest.mark.parametrize("width", [60, 239, 240, 960])
+def test_a_wider_crop_in_which_no_plate_is_found_is_read_whole(eye: Eye) -> None:
+    wide = np.asarray(cv2.resize(plate("AB123CD")[4:56, 4:196], (300, 81)), np.uint8)
+    (one,) = eye.read(wide)
+    assert one.reading.plate == "AB123CD"
+
+
+@pytest.mark.parametrize("width", [60, 239, 240, 470, 960])
 def test_a_picture_of_nothing_gives_no_read(eye: Eye, width: int) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (width // 2, width, 3))
     for picture in (np.zeros((width // 2, width, 3)), np.full((9, width, 3), 255), noise):
