@@ -194,8 +194,9 @@ def test_without_a_server_the_reads_wait_for_the_next_time(folder: Path) -> None
     run(story())
 
 
-def test_a_camera_is_stopped_in_good_order(tmp_path: Path) -> None:
+def test_a_camera_is_stopped_in_good_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file's address stands in for a camera that drops and comes back."""
+    monkeypatch.setenv("LPR_LONGEST_SECONDS", "1")
     video = film(tmp_path / "c.avi", [scene([("AB123CD", 400, 400)], seed=n) for n in range(12)])
 
     async def story() -> None:
