@@ -67,8 +67,9 @@ async def run(
         stopping.cancel()
         await checks.enter_graceful_shutdown()
         await server.stop(_GRACE_SECONDS)
-        await asyncio.to_thread(side.close)
+        side.give_up_opening()
         with suppress(Exception):
             await opening
+        await asyncio.to_thread(side.close)
         threads.shutdown()
         log.close()

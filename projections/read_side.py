@@ -78,6 +78,10 @@ class ReadSide:
             else:
                 return
 
+    def give_up_opening(self) -> None:
+        """Makes `open` return after the attempt that is being made."""
+        self._closing.set()
+
     def _open(self) -> None:
         client = self._clickhouse.open()
         databases = Databases(self._clickhouse, client)
@@ -131,7 +135,10 @@ class ReadSide:
         return rebuild.verify() if verify_only else rebuild.swap()
 
     def close(self) -> None:
-        """Stops following and closes every client. Blocks until the last batch is in."""
+        """Stops following and closes every client. Blocks until the last batch is in.
+
+        Not while `open` runs.
+        """
         self._closing.set()
         if self._follower is not None:
             self._follower.stop()

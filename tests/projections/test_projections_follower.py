@@ -169,32 +169,30 @@ from projections.follower import Projection
 from projections.rebuild import compare
 from projections.schema import Databases
 from ring.store import open_log
-mode, store, dsn = sys.argv[1:]
+store, dsn = sys.argv[1:]
 clickhouse = ClickHouse.at(dsn)
 client = clickhouse.open()
 databases = Databases(clickhouse, client)
 log = open_log(store)
 live = databases.live()
-if mode == "compare":
-    calm = Projection(log, client, databases.create_next())
-    while events := calm.events():
-        calm.apply(events)
-    for t in compare(client, live, calm.database):
-        if t.different_columns or t.rows_live != t.rows_rebuilt:
-            print(t)
-    sys.exit()
 projection = Projection(log, client, live)
 projection.load()
 print(projection.position, flush=True)
 while events := projection.events():
     projection.apply(events[:150])
     print(projection.position, flush=True)
+calm = Projection(log, client, databases.create_next())
+while events := calm.events():
+    calm.apply(events)
+for t in compare(client, live, calm.database):
+    same = t.rows_live == t.rows_rebuilt and not t.different_columns
+    print(t.table, "equal" if same else t.different_columns)
 """
     dsn = f"chdb:///{tmp_path / 'killed'}"
 
-    def child(mode: str) -> subprocess.Popen[str]:
+    def child() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", script, mode, world.event_store, dsn],
+            [sys.executable, "-c", script, world.event_store, dsn],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -203,7 +201,7 @@ while events := projection.events():
 
     begun = []
     for applies in (2, 5, None):
-        process = child("follow")
+        process = child()
         assert process.stdout
         begun.append(int(process.stdout.readline()))
         if applies:
@@ -211,11 +209,9 @@ while events := projection.events():
                 reached = int(process.stdout.readline())
             process.send_signal(signal.SIGKILL)
             assert reached < world.log.head(), "it is killed at work"
-        process.communicate(timeout=60)
+        rest = process.communicate(timeout=60)[0]
     assert 0 == begun[0] < begun[1] < begun[2], "it goes on where it was"
-    comparison = child("compare")
-    assert comparison.communicate(timeout=60)[0] == ""
-    assert comparison.returncode == 0
+    assert rest.splitlines()[-len(TABLES) :] == [f"{table} equal" for table in TABLES]
 
 
 @contextmanager
@@ -246,7 +242,7 @@ def test_an_event_of_a_newer_version_stops_it_and_health_says_why(world: World) 
         last = world.see(Seen("AB123CD", T0))
         world.happen("ring.something.new", ReaderRevoked())
         assert within(5, lambda: "ring.something.new" in follower.health)
-        assert follower.position < last, "a batch is applied whole or not at all"
+        assert follower.position <= last, "it does not pass it"
 
 
 def test_it_tries_again_until_clickhouse_answers(

@@ -17,7 +17,7 @@ CREATE TABLE sightings
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(captured_at)
 ORDER BY (plate, captured_at, log, position)
-SETTINGS index_granularity = 2048;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 2048;
 
 CREATE MATERIALIZED VIEW incoming_to_sightings TO sightings AS
 SELECT

@@ -12,7 +12,8 @@ CREATE TABLE sightings_by_checkpoint
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(captured_at)
-ORDER BY (checkpoint, captured_at, plate, log, position);
+ORDER BY (checkpoint, captured_at, plate, log, position)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW incoming_to_sightings_by_checkpoint TO sightings_by_checkpoint AS
 SELECT checkpoint, captured_at, plate, lane, direction, confidence, log, position

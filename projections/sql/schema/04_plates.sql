@@ -8,7 +8,8 @@ CREATE TABLE plates
     first_position SimpleAggregateFunction(min, UInt64)
 )
 ENGINE = AggregatingMergeTree
-ORDER BY (plate, log);
+ORDER BY (plate, log)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW incoming_to_plates TO plates AS
 SELECT

@@ -13,7 +13,7 @@ CREATE TABLE movements
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(day)
 ORDER BY (plate, day)
-SETTINGS index_granularity = 1024;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 1024;
 
 CREATE MATERIALIZED VIEW incoming_to_movements TO movements AS
 SELECT

@@ -28,7 +28,8 @@ CREATE TABLE hotlist_matches
     position UInt64
 )
 ENGINE = ReplacingMergeTree
-ORDER BY alert_id;
+ORDER BY alert_id
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- What became of it: one row an acknowledgement or resolution.
 CREATE TABLE hotlist_match_states
@@ -43,7 +44,8 @@ CREATE TABLE hotlist_match_states
     position UInt64
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (alert_id, log, position);
+ORDER BY (alert_id, log, position)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Each match with its latest state.
 CREATE VIEW alerts AS

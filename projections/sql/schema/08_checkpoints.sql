@@ -10,4 +10,5 @@ CREATE TABLE checkpoints
     position UInt64
 )
 ENGINE = ReplacingMergeTree(position)
-ORDER BY code;
+ORDER BY code
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
