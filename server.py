@@ -37,6 +37,7 @@ from proto.ring.v1 import (
 )
 from ring import __version__
 from ring.application import Ring
+from ring.backup import check_whole
 from ring.directory import Directory
 from ring.errors import RingError
 from ring.ingest import Committer
@@ -195,21 +196,27 @@ class WriteProcess:
     def __init__(self, data: Path, settings: Settings, channel: grpc.aio.Channel) -> None:
         self.ring = Ring(settings.event_store_in(data))
         self.silence = settings.reader_silence
-        log_grew, alerts_changed = Wakeup(), Wakeup()
+        self.log_grew, self.alerts_changed = Wakeup(), Wakeup()
         self.directory = Directory(self.ring)
         self.directory.catch_up()
-        self.committer = Committer(self.ring, self.directory, lambda _: log_grew.notify())
-        self.matcher = Matcher(self.ring, log_grew, alerts_changed.notify)
+        self.committer = Committer(self.ring, self.directory, lambda _: self.log_grew.notify())
+        self.matcher = Matcher(self.ring, self.log_grew, self.alerts_changed.notify)
         self.readers = Readers()
         pictures = Pictures(data / "pictures")
+        check_whole(pictures)
         self.ingest = IngestService(self.ring, self.committer, pictures, self.readers)
-        self.alerts = AlertService(self.ring, alerts_changed)
-        self.hotlists = HotlistService(self.ring, log_grew)
+        self.alerts = AlertService(self.ring, self.alerts_changed)
+        self.hotlists = HotlistService(self.ring, self.log_grew)
         self.registry = RegistryService(
             self.ring, self.directory, self.readers, self.committer.revoke
         )
         self.operations = OperationsService(
-            self.ring, self.matcher, channel, lambda: (self.ingest.streams, self.alerts.subscribers)
+            self.ring,
+            self.matcher,
+            channel,
+            lambda: (self.ingest.streams, self.alerts.subscribers),
+            pictures,
+            self._grew,
         )
         self.forwarder = investigation.Forwarder(channel, pictures)
 
@@ -221,6 +228,12 @@ class WriteProcess:
         alert_pb2_grpc.add_AlertServiceServicer_to_server(self.alerts, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(self.operations, server)
         server.add_generic_rpc_handlers((self.forwarder.handler(),))
+
+    def _grew(self) -> None:
+        """The log has events that came by another way than a stream."""
+        self.directory.catch_up()
+        self.log_grew.notify()
+        self.alerts_changed.notify()
 
     def start(self) -> None:
         """Starts the threads."""

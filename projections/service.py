@@ -19,6 +19,7 @@ from projections.clickhouse import ClickHouseError, Client
 from projections.flows import flows_in
 from projections.movements import timeline_of
 from projections.read_side import ReadSide
+from projections.reconcile import reconcile
 from projections.requests import Span, check_purpose, span_of
 from projections.search import page_of, search
 from projections.sightings import stretch
@@ -30,6 +31,8 @@ from proto.ring.v1.operations_pb2 import (
     ProjectionStatus,
     RebuildProgress,
     RebuildRequest,
+    ReconcileProgress,
+    ReconcileRequest,
 )
 from proto.ring.v1.operations_pb2_grpc import ProjectionServiceServicer
 from ring.errors import NotBuilt, NotInTime, StateForbids, Unavailable
@@ -180,6 +183,16 @@ class Projections(ProjectionServiceServicer):
         if not self._side.is_open:
             return ProjectionStatus(health=self._side.health)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._side.status)
+
+    async def Reconcile(  # noqa: N802
+        self, request: ReconcileRequest, context: _Context
+    ) -> AsyncIterator[ReconcileProgress]:
+        """Accounts for everything up to the head of now, once that is projected."""
+        head = await asyncio.to_thread(self._side.log.head)
+        await self._side.follower.reached(head)
+        steps = reconcile(self._side.log, self._side.readers, head)
+        while (step := await asyncio.to_thread(next, steps, None)) is not None:
+            yield step
 
     async def Rebuild(  # noqa: N802
         self, request: RebuildRequest, context: _Context

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.persistence import IntegrityError, Mapper
+from eventsourcing.utils import Environment, EnvType
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.common_pb2 import LogPosition
@@ -48,6 +49,10 @@ class Ring(Application[UUID]):
     def __init__(self, event_store: str) -> None:
         super().__init__(persistence_env(event_store))
         self._commands = threading.RLock()
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """What the DSN says, and that alone: the library would let variables overrule it."""
+        return Environment(name, env)
 
     def construct_mapper(self) -> Mapper[UUID]:
         """Envelopes with protobuf bodies."""

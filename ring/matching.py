@@ -8,6 +8,7 @@ the matcher's place in the log is stored in the transaction of the alerts.
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
 
@@ -35,7 +36,7 @@ _log = structlog.get_logger(__name__)
 _READ = ReadLog.PlateRead.TOPIC
 _CREATED = Hotlist.Created.TOPIC
 _ACTIVATED = Hotlist.Activated.TOPIC
-_NAME = "matcher"
+MATCHER = "matcher"
 _PAGE = 5000
 # How much matching without a hit may be done again after a stop.
 _TRACK_EVERY = 20_000
@@ -132,8 +133,9 @@ class Matcher:
         self._now = now
         self._index = HotlistIndex()
         self._stopping = threading.Event()
+        self._stepping = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="matcher", daemon=True)
-        self._tracked = self._log.max_tracking_id(_NAME) or 0
+        self._tracked = self._log.max_tracking_id(MATCHER) or 0
         self._tracked_at = time.monotonic()
         self.position = self._tracked
         self.trouble = ""
@@ -148,6 +150,16 @@ class Matcher:
         self._stopping.set()
         self._wakeup.notify()
         self._thread.join()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is matched meanwhile; afterwards it starts again from the place in the log."""
+        with self._stepping:
+            yield
+            self._index = HotlistIndex()
+            self.position = self._tracked = self._log.max_tracking_id(MATCHER) or 0
+            self._fold_lists()
+        self._wakeup.notify()
 
     def _fold_lists(self) -> None:
         position = 0
@@ -174,7 +186,8 @@ class Matcher:
         while not self._stopping.is_set():
             seen = self._wakeup.count
             try:
-                went = self._step()
+                with self._stepping:
+                    went = self._step()
             except PersistenceError as error:
                 self.trouble = str(error)
                 _log.error("matching waits for the event log", error=self.trouble)
@@ -240,7 +253,7 @@ class Matcher:
             known = self._log.select_known([alert.originator_id for alert in alerts])
             new = {a.originator_id: a for a in alerts if a.originator_id not in known}
             events = [self._ring.mapper.to_stored_event(alert) for alert in new.values()]
-            tracking = Tracking(_NAME, position) if position > self._tracked else None
+            tracking = Tracking(MATCHER, position) if position > self._tracked else None
             self._log.insert_events(events, tracking=tracking)
             self._tracked, self._tracked_at = position, time.monotonic()
         self.position = position
@@ -251,6 +264,6 @@ class Matcher:
 
     def _track(self) -> None:
         if self.position > self._tracked:
-            self._log.insert_tracking(Tracking(_NAME, self.position))
+            self._log.insert_tracking(Tracking(MATCHER, self.position))
             self._tracked = self.position
         self._tracked_at = time.monotonic()

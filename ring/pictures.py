@@ -6,6 +6,7 @@ is there can be trusted; what a crash left half written has another name and is 
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ class Pictures:
     """A folder of JPEGs by SHA-256, two levels deep."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for partial in folder.glob(f"*/*{_PARTIAL}"):
             partial.unlink(missing_ok=True)
@@ -53,6 +54,10 @@ class Pictures:
         except FileNotFoundError:
             return None
 
+    def paths(self) -> Iterator[str]:
+        """Every picture's path below the folder."""
+        return (str(path.relative_to(self.folder)) for path in self.folder.glob("*/*.jpg"))
+
     def _path(self, sha256: bytes) -> Path:
         name = sha256.hex()
-        return self._folder / name[:2] / f"{name}.jpg"
+        return self.folder / name[:2] / f"{name}.jpg"

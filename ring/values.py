@@ -98,6 +98,12 @@ def conflict_id(reader_id: str, epoch: str, sequence: int, digest: bytes) -> UUI
     return uuid5(NAMESPACE, f"conflict:{reader_id}/{epoch}/{sequence}/{digest.hex()}")
 
 
+def readmission_epoch(reader_id: str, epoch: str, read: bytes) -> str:
+    """The epoch of a read that was rejected and is stored after all, from its serialised self."""
+    digest = hashlib.sha256(read).hexdigest()
+    return str(uuid5(NAMESPACE, f"readmitted:{reader_id}/{epoch}/{digest}"))
+
+
 def checkpoint_id(code: str) -> UUID:
     """Identity of a checkpoint."""
     return uuid5(NAMESPACE, f"checkpoint:{code}")

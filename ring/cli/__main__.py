@@ -13,7 +13,16 @@ from typing import NoReturn
 
 import typer
 
-from ring.cli import alerts, hotlists, investigation, operations, patterns, pictures, registry
+from ring.cli import (
+    alerts,
+    hotlists,
+    investigation,
+    keeping,
+    operations,
+    patterns,
+    pictures,
+    registry,
+)
 from ring.cli.failure import CommandError
 
 app = typer.Typer(
@@ -39,6 +48,9 @@ app.add_typer(hotlists.app, name="hotlist")
 app.add_typer(registry.checkpoints, name="checkpoints")
 app.add_typer(registry.readers, name="readers")
 app.add_typer(operations.rejects, name="rejects")
+app.command()(keeping.reconcile)
+app.command()(keeping.backup)
+app.command()(keeping.restore)
 app.command()(operations.rebuild)
 app.command()(operations.status)
 

@@ -1,7 +1,9 @@
 """OperationsService: how far the ring has come, what was rejected, rebuilding."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,15 +12,18 @@ import grpc.aio
 import ring as product
 from proto.ring.v1 import operations_pb2 as pb
 from proto.ring.v1 import operations_pb2_grpc
+from proto.ring.v1.common_pb2 import LogPosition
 from proto.ring.v1.events_pb2 import StoredReject
 from ring.application import Ring
+from ring.backup import Copied, backup, restore
 from ring.errors import StateForbids, Unavailable
 from ring.matching import Matcher
-from ring.reads import Conflict, ReadLog
+from ring.pictures import Pictures
+from ring.readmission import REJECTS, readmit
+from ring.reads import Conflict
 from ring.rpc.clock import now
 from ring.store import unseal
 
-_REJECTS = [ReadLog.ReadRejected.TOPIC, Conflict.Recorded.TOPIC]
 _DEFAULT_LIMIT = 1000
 _PAGE = 500
 _STATUS_SECONDS = 2.0
@@ -33,8 +38,12 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
         matcher: Matcher,
         channel: grpc.aio.Channel,
         counts: Callable[[], tuple[int, int]],
+        pictures: Pictures,
+        on_growth: Callable[[], None],
     ) -> None:
         self._ring = ring
+        self._pictures = pictures
+        self._on_growth = on_growth
         self._matcher = matcher
         self._read_side = operations_pb2_grpc.ProjectionServiceStub(channel)
         self._counts = counts
@@ -76,7 +85,7 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
         left = request.limit or _DEFAULT_LIMIT
         while left:
             page = await asyncio.to_thread(
-                log.select_notifications, position, _PAGE, None, _REJECTS, inclusive_of_start=False
+                log.select_notifications, position, _PAGE, None, REJECTS, inclusive_of_start=False
             )
             for notification in page:
                 reject = StoredReject.FromString(unseal(notification.state))
@@ -95,14 +104,81 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
                 return
             position = page[-1].id
 
+    async def ReadmitReject(  # noqa: N802
+        self, request: pb.ReadmitRejectRequest, context: Any
+    ) -> pb.ReadmitRejectResponse:
+        """Judges it again."""
+        position, already = await asyncio.to_thread(readmit, self._ring, request.position)
+        self._on_growth()
+        return pb.ReadmitRejectResponse(position=position, already=already)
+
+    async def Backup(  # noqa: N802
+        self, request: pb.BackupRequest, context: Any
+    ) -> AsyncIterator[pb.CopyProgress]:
+        """Copies while everything goes on."""
+        steps = backup(self._ring, self._pictures, Path(request.folder))
+        async for copied in _in_thread(steps, abandon=steps.close):
+            yield _progress(copied)
+
+    async def Restore(  # noqa: N802
+        self, request: pb.RestoreRequest, context: Any
+    ) -> AsyncIterator[pb.CopyProgress]:
+        """Fills an empty ring."""
+        # Once begun it goes on to its end, whether or not somebody listens.
+        steps = self._restore(Path(request.folder))
+        async for copied in _in_thread(steps, abandon=lambda: deque(steps, maxlen=0)):
+            yield _progress(copied)
+
+    def _restore(self, folder: Path) -> Iterator[Copied]:
+        with self._matcher.held():
+            yield from restore(self._ring, self._pictures, folder)
+        self._on_growth()
+
+    async def Reconcile(  # noqa: N802
+        self, request: pb.ReconcileRequest, context: Any
+    ) -> AsyncIterator[pb.ReconcileProgress]:
+        """The read side does it; this passes its progress on."""
+        async for progress in _passed_on(self._read_side.Reconcile(request), context):
+            yield progress
+
     async def Rebuild(  # noqa: N802
         self, request: pb.RebuildRequest, context: Any
     ) -> AsyncIterator[pb.RebuildProgress]:
         """The read side does it; this passes its progress on."""
-        try:
-            async for progress in self._read_side.Rebuild(request):
-                yield progress
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.UNAVAILABLE:
-                raise Unavailable("the read side does not answer just now: try again") from None
-            await context.abort(error.code(), error.details() or "")
+        async for progress in _passed_on(self._read_side.Rebuild(request), context):
+            yield progress
+
+
+async def _passed_on(call: Any, context: Any) -> AsyncIterator[Any]:
+    try:
+        async for progress in call:
+            yield progress
+    except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            raise Unavailable("the read side does not answer just now: try again") from None
+        await context.abort(error.code(), error.details() or "")
+
+
+async def _in_thread(
+    steps: Iterator[Copied], abandon: Callable[[], object]
+) -> AsyncIterator[Copied]:
+    """Each step in a thread, one at a time; `abandon` is called where the caller goes away."""
+    done = False
+    try:
+        while (step := await asyncio.to_thread(next, steps, None)) is not None:
+            yield step
+        done = True
+    finally:
+        if not done:
+            asyncio.get_running_loop().run_in_executor(None, abandon)
+
+
+def _progress(copied: Copied) -> pb.CopyProgress:
+    return pb.CopyProgress(
+        events=copied.events,
+        events_total=copied.events_total,
+        pictures=copied.pictures,
+        pictures_total=copied.pictures_total,
+        done=copied.done,
+        position=LogPosition(log_id=copied.log_id, position=copied.position),
+    )

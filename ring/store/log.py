@@ -45,6 +45,10 @@ class EventLog(ProcessRecorder):
         """Those of the streams that have an event."""
 
     @abstractmethod
+    def adopt(self, events: Sequence[Notification]) -> None:
+        """Stores events of another log at the positions they had there, all above the head."""
+
+    @abstractmethod
     def growth(self, on_growth: Callable[[], None]) -> Growth:
         """Calls `on_growth`, from a thread of its own, soon after events came in.
 

@@ -14,13 +14,20 @@ from uuid import UUID, uuid4
 import eventsourcing.postgres as library
 import psycopg
 import structlog
-from eventsourcing.persistence import InterfaceError, Notification, OperationalError
+from eventsourcing.persistence import (
+    InterfaceError,
+    Notification,
+    OperationalError,
+    PersistenceError,
+    ProcessRecorder,
+)
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from eventsourcing.utils import retry
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composed
 
-from ring.errors import InvalidRequest
+from ring.errors import InvalidRequest, Unavailable
 from ring.store.log import EventLog, Growth
 from ring.store.statements import statements
 
@@ -30,27 +37,44 @@ _SQL = statements("postgres")
 _READ = "ring.read"
 _END = 2**63 - 1
 _again = retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+# How long one attempt waits for a connection, and how long the pool goes on with one of its own:
+# short, for its pauses double, and nobody should wait for them once the database is back.
+_CONNECTION_SECONDS = 3
+# A host that went away without a word is noticed within a minute. The DSN may say otherwise.
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "ring",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 
 
 def persistence_env(dsn: str) -> dict[str, str]:
     """The environment of the library's factory. InvalidRequest on what is no DSN."""
     try:
-        parts = conninfo_to_dict(dsn)
+        conninfo_to_dict(dsn)
     except psycopg.Error as error:
-        raise InvalidRequest(f"RING_EVENT_STORE: {str(error).strip()}") from None
+        raise InvalidRequest(f"RING_EVENT_STORE: {_line(error)}") from None
     return {
         "PERSISTENCE_MODULE": "ring.store.postgres",
-        "POSTGRES_DBNAME": str(parts.get("dbname") or "postgres"),
-        "POSTGRES_HOST": str(parts.get("host") or "127.0.0.1"),
-        "POSTGRES_PORT": str(parts.get("port") or 5432),
-        "POSTGRES_USER": str(parts.get("user") or "postgres"),
-        "POSTGRES_PASSWORD": str(parts.get("password") or ""),
+        "POSTGRES_DSN": dsn,
+        # Required by the library; `Factory` puts the DSN's own in their place.
+        "POSTGRES_DBNAME": "",
+        "POSTGRES_HOST": "",
+        "POSTGRES_USER": "",
+        "POSTGRES_PASSWORD": "",
         "POSTGRES_POOL_SIZE": "2",
         "POSTGRES_MAX_OVERFLOW": "30",
-        "POSTGRES_CONNECT_TIMEOUT": "10",
+        "POSTGRES_CONNECT_TIMEOUT": str(_CONNECTION_SECONDS),
         "POSTGRES_ENABLE_DB_FUNCTIONS": "n",
         "POSTGRES_SCHEMA": "public",
     }
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 class PostgresEventLog(PostgresProcessRecorder, EventLog):
@@ -58,25 +82,29 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
 
     def __init__(self, datastore: PostgresDatastore, **kwargs: Any) -> None:
         super().__init__(datastore, **kwargs)
-        self._log_id: str | None = None
+        self._log_id = ""
+        # Whoever inserted through it would not take the lock.
+        self.sql_create_statements.remove(self.sql_create_pg_function_insert_events)
         for name in ("create_other_index", "create_identity"):
             self.sql_create_statements.append(Composed([SQL(_SQL[name])]))
 
     def create_table(self) -> None:
         """The schema, and the log's identity where it has none."""
-        super().create_table()
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute(_SQL["identify"], {"log_id": str(uuid4())})
+        # IF NOT EXISTS does not help two processes that come to an empty database at once.
+        with self.datastore.get_connection() as connection:
+            connection.execute(_SQL["lock_schema"])
+            try:
+                super().create_table()
+                connection.execute(_SQL["identify"], {"log_id": str(uuid4())})
+                row = connection.execute(_SQL["select_identity"]).fetchone()
+            finally:
+                connection.execute(_SQL["unlock_schema"])
+        assert row is not None
+        self._log_id = row["log_id"]
 
     @property
     def log_id(self) -> str:
         """UUID of this log."""
-        if self._log_id is None:
-            with self.datastore.transaction(commit=False) as cursor:
-                cursor.execute(_SQL["select_identity"])
-                row = cursor.fetchone()
-                assert row is not None
-                self._log_id = str(row["log_id"])
         return self._log_id
 
     def select_notifications(
@@ -138,9 +166,19 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
         """
         return self.max_notification_id() or 0
 
+    def adopt(self, events: Sequence[Notification]) -> None:
+        """Stores events of another log at the positions they had there."""
+        with self.datastore.transaction(commit=True) as cursor:
+            with cursor.copy(_SQL["adopt_events"]) as copy:
+                for e in events:
+                    copy.write_row((e.id, e.originator_id, e.originator_version, e.topic, e.state))
+            cursor.execute(_SQL["adopt_position"])
+
     def growth(self, on_growth: Callable[[], None]) -> Growth:
         """LISTENs on a connection of its own."""
-        return _Listener(self.datastore, on_growth)
+        arguments = self.datastore.pool.kwargs
+        assert isinstance(arguments, dict)
+        return _Listener(arguments, on_growth)
 
     def close(self) -> None:
         """Closes every connection."""
@@ -153,8 +191,8 @@ class _Listener(Growth):
     Between two connections it calls out as well: what was told meanwhile was told to nobody.
     """
 
-    def __init__(self, datastore: PostgresDatastore, on_growth: Callable[[], None]) -> None:
-        self._datastore = datastore
+    def __init__(self, arguments: dict[str, Any], on_growth: Callable[[], None]) -> None:
+        self._arguments = arguments
         self._on_growth = on_growth
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
@@ -164,7 +202,7 @@ class _Listener(Growth):
         pause = 0.1
         while not self._stopping.is_set():
             try:
-                with self._datastore.get_connection() as connection:
+                with psycopg.connect(**self._arguments, autocommit=True) as connection:
                     connection.execute(_SQL["listen"])
                     self._on_growth()
                     pause = 0.1
@@ -173,9 +211,9 @@ class _Listener(Growth):
                             self._on_growth()
             except Exception as error:
                 if not self._stopping.is_set():
-                    _log.warning("listening to the event log again", error=str(error).strip())
+                    _log.warning("listening to the event log again", error=_line(error))
                     self._stopping.wait(pause)
-                    pause = min(pause * 2, 5.0)
+                    pause = min(pause * 2, 2.0)
 
     def stop(self) -> None:
         """Ends the thread."""
@@ -187,3 +225,23 @@ class Factory(library.PostgresFactory):
     """What `PERSISTENCE_MODULE=ring.store.postgres` brings."""
 
     process_recorder_class = PostgresEventLog
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        dsn = str(self.env.get("POSTGRES_DSN"))
+        arguments = _DEFAULTS | conninfo_to_dict(dsn) | {"row_factory": dict_row}
+        self.datastore.pool.kwargs = arguments
+        self.datastore.pool.reconnect_timeout = _CONNECTION_SECONDS
+        try:
+            # The pool would try for a while, and not say what was wrong.
+            psycopg.connect(**arguments).close()
+        except psycopg.Error as error:
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {_line(error)}") from None
+
+    def process_recorder(self) -> ProcessRecorder:
+        """The log, with its schema. Unavailable where it can't be made."""
+        try:
+            return super().process_recorder()
+        except PersistenceError as error:
+            self.close()
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {_line(error)}") from error

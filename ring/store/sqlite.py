@@ -156,6 +156,15 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         """As `head`."""
         return self.head()
 
+    def adopt(self, events: Sequence[Notification]) -> None:
+        """Stores events of another log at the positions they had there."""
+        rows = [
+            (e.id, e.originator_id.hex, e.originator_version, e.topic, e.state)  # type: ignore[union-attr]
+            for e in events
+        ]
+        with self.datastore.transaction(commit=True) as c:
+            c.executemany(_SQL["adopt_event"], rows)
+
     def growth(self, on_growth: Callable[[], None]) -> Growth:
         """SQLite tells nobody: looks every few milliseconds."""
         return _Poller(self, on_growth)

@@ -48,6 +48,7 @@ class GetStatusResponse(_message.Message):
     SUBSCRIBERS_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     READ_SIDE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     streams: _builtins.int
     subscribers: _builtins.int
@@ -67,6 +68,10 @@ class GetStatusResponse(_message.Message):
 
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartHealth]:
+        """Every part of the server, by name."""
+
     def __init__(
         self,
         *,
@@ -78,14 +83,42 @@ class GetStatusResponse(_message.Message):
         subscribers: _builtins.int = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         read_side: _builtins.str = ...,
+        parts: _abc.Iterable[Global___PartHealth] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "matched", b"matched", "projected", b"projected", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "matched", b"matched", "projected", b"projected", "read_side", b"read_side", "started_at", b"started_at", "streams", b"streams", "subscribers", b"subscribers", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "matched", b"matched", "parts", b"parts", "projected", b"projected", "read_side", b"read_side", "started_at", b"started_at", "streams", b"streams", "subscribers", b"subscribers", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class PartHealth(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    WELL_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    part: _builtins.str
+    """"event log", "matching", "read side" or "pictures"."""
+    well: _builtins.bool
+    message: _builtins.str
+    """What is wrong, and since when it is tried again; empty while it is well."""
+    def __init__(
+        self,
+        *,
+        part: _builtins.str = ...,
+        well: _builtins.bool = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "part", b"part", "well", b"well"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartHealth: _TypeAlias = PartHealth  # noqa: Y015
 
 @_typing.final
 class ProjectionStatus(_message.Message):
@@ -291,3 +324,255 @@ class TableComparison(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TableComparison: _TypeAlias = TableComparison  # noqa: Y015
+
+@_typing.final
+class ReadmitRejectRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def position(self) -> _common_pb2.LogPosition: ...
+    def __init__(
+        self,
+        *,
+        position: _common_pb2.LogPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadmitRejectRequest: _TypeAlias = ReadmitRejectRequest  # noqa: Y015
+
+@_typing.final
+class ReadmitRejectResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    ALREADY_FIELD_NUMBER: _builtins.int
+    already: _builtins.bool
+    """It had been readmitted before."""
+    @_builtins.property
+    def position(self) -> _common_pb2.LogPosition:
+        """Of the read that was stored."""
+
+    def __init__(
+        self,
+        *,
+        position: _common_pb2.LogPosition | None = ...,
+        already: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already", b"already", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadmitRejectResponse: _TypeAlias = ReadmitRejectResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileRequest: _TypeAlias = ReconcileRequest  # noqa: Y015
+
+@_typing.final
+class ReconcileProgress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ROWS_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    head: _builtins.int
+    complete: _builtins.bool
+    """In the last message: nothing that was stored is missing in the read side, and no sequence is."""
+    unknown_rows: _builtins.int
+    """In the last message: rows of the read side whose positions are not those of stored reads."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpochAccount]:
+        """In the last message, in order of reader and epoch."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        head: _builtins.int = ...,
+        accounts: _abc.Iterable[Global___EpochAccount] | None = ...,
+        complete: _builtins.bool = ...,
+        unknown_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "complete", b"complete", "head", b"head", "position", b"position", "unknown_rows", b"unknown_rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileProgress: _TypeAlias = ReconcileProgress  # noqa: Y015
+
+@_typing.final
+class EpochAccount(_message.Message):
+    """What is known of one reader's epoch, as of the head at the start."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READER_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    STORED_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    PROJECTED_FIELD_NUMBER: _builtins.int
+    reader_id: _builtins.str
+    epoch: _builtins.str
+    first_sequence: _builtins.int
+    last_sequence: _builtins.int
+    missing: _builtins.int
+    """Sequences between 1 and the last that never came, and the first hundred runs of them. A gap is
+    final for the protocol; whether a read is behind it, only the reader's spool can tell.
+    """
+    stored: _builtins.int
+    rejected: _builtins.int
+    conflicts: _builtins.int
+    projected: _builtins.int
+    """How many of the stored reads the read side has."""
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___SequenceRun]: ...
+    def __init__(
+        self,
+        *,
+        reader_id: _builtins.str = ...,
+        epoch: _builtins.str = ...,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        missing: _builtins.int = ...,
+        gaps: _abc.Iterable[Global___SequenceRun] | None = ...,
+        stored: _builtins.int = ...,
+        rejected: _builtins.int = ...,
+        conflicts: _builtins.int = ...,
+        projected: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "epoch", b"epoch", "first_sequence", b"first_sequence", "gaps", b"gaps", "last_sequence", b"last_sequence", "missing", b"missing", "projected", b"projected", "reader_id", b"reader_id", "rejected", b"rejected", "stored", b"stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochAccount: _TypeAlias = EpochAccount  # noqa: Y015
+
+@_typing.final
+class SequenceRun(_message.Message):
+    """From first to last, both included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    last: _builtins.int
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SequenceRun: _TypeAlias = SequenceRun  # noqa: Y015
+
+@_typing.final
+class BackupRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLDER_FIELD_NUMBER: _builtins.int
+    folder: _builtins.str
+    """A folder on the server's machine; made where it does not exist."""
+    def __init__(
+        self,
+        *,
+        folder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupRequest: _TypeAlias = BackupRequest  # noqa: Y015
+
+@_typing.final
+class RestoreRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLDER_FIELD_NUMBER: _builtins.int
+    folder: _builtins.str
+    """A folder that Backup filled, on the server's machine."""
+    def __init__(
+        self,
+        *,
+        folder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreRequest: _TypeAlias = RestoreRequest  # noqa: Y015
+
+@_typing.final
+class CopyProgress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    EVENTS_TOTAL_FIELD_NUMBER: _builtins.int
+    PICTURES_FIELD_NUMBER: _builtins.int
+    PICTURES_TOTAL_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    events: _builtins.int
+    events_total: _builtins.int
+    pictures: _builtins.int
+    pictures_total: _builtins.int
+    done: _builtins.bool
+    """In the last message."""
+    @_builtins.property
+    def position(self) -> _common_pb2.LogPosition:
+        """Of the log that was copied from, up to which it was copied."""
+
+    def __init__(
+        self,
+        *,
+        events: _builtins.int = ...,
+        events_total: _builtins.int = ...,
+        pictures: _builtins.int = ...,
+        pictures_total: _builtins.int = ...,
+        done: _builtins.bool = ...,
+        position: _common_pb2.LogPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "events", b"events", "events_total", b"events_total", "pictures", b"pictures", "pictures_total", b"pictures_total", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyProgress: _TypeAlias = CopyProgress  # noqa: Y015

@@ -44,6 +44,26 @@ class OperationsServiceStub:
                 request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ListRejectsRequest.SerializeToString,
                 response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.Reject.FromString,
                 _registered_method=True)
+        self.ReadmitReject = channel.unary_unary(
+                '/ring.v1.OperationsService/ReadmitReject',
+                request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReadmitRejectRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReadmitRejectResponse.FromString,
+                _registered_method=True)
+        self.Reconcile = channel.unary_stream(
+                '/ring.v1.OperationsService/Reconcile',
+                request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileProgress.FromString,
+                _registered_method=True)
+        self.Backup = channel.unary_stream(
+                '/ring.v1.OperationsService/Backup',
+                request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.BackupRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.CopyProgress.FromString,
+                _registered_method=True)
+        self.Restore = channel.unary_stream(
+                '/ring.v1.OperationsService/Restore',
+                request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.RestoreRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.CopyProgress.FromString,
+                _registered_method=True)
         self.Rebuild = channel.unary_stream(
                 '/ring.v1.OperationsService/Rebuild',
                 request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.RebuildRequest.SerializeToString,
@@ -62,6 +82,41 @@ class OperationsServiceServicer:
 
     def ListRejects(self, request, context):
         """Rejected reads and conflicts as they were sent, in order of position.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadmitReject(self, request, context):
+        """Judges a rejected or conflicting read again, by the rules of today and whatever its order, and
+        stores it if it is good. FAILED_PRECONDITION with the reason where it is not; doing it twice
+        changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reconcile(self, request, context):
+        """Per reader and epoch what arrived, what is missing and what the read side has of it. Streams
+        progress; the last message carries the outcome.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Backup(self, request, context):
+        """Copies the log and the pictures into a new folder on the server's machine while everything
+        goes on. The copy holds exactly the events up to the head at the start. ALREADY_EXISTS where
+        the folder is not empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Restore(self, request, context):
+        """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
+        log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
+        another log from then on, and they are told so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,6 +143,26 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     servicer.ListRejects,
                     request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ListRejectsRequest.FromString,
                     response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.Reject.SerializeToString,
+            ),
+            'ReadmitReject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadmitReject,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReadmitRejectRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReadmitRejectResponse.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_stream_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileProgress.SerializeToString,
+            ),
+            'Backup': grpc.unary_stream_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.BackupRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.CopyProgress.SerializeToString,
+            ),
+            'Restore': grpc.unary_stream_rpc_method_handler(
+                    servicer.Restore,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.RestoreRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.CopyProgress.SerializeToString,
             ),
             'Rebuild': grpc.unary_stream_rpc_method_handler(
                     servicer.Rebuild,
@@ -160,6 +235,114 @@ class OperationsService:
             _registered_method=True)
 
     @staticmethod
+    def ReadmitReject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ring.v1.OperationsService/ReadmitReject',
+            proto_dot_ring_dot_v1_dot_operations__pb2.ReadmitRejectRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_operations__pb2.ReadmitRejectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ring.v1.OperationsService/Reconcile',
+            proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ring.v1.OperationsService/Backup',
+            proto_dot_ring_dot_v1_dot_operations__pb2.BackupRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_operations__pb2.CopyProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ring.v1.OperationsService/Restore',
+            proto_dot_ring_dot_v1_dot_operations__pb2.RestoreRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_operations__pb2.CopyProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Rebuild(request,
             target,
             options=(),
@@ -202,6 +385,11 @@ class ProjectionServiceStub:
                 request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ProjectionStatus.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.unary_stream(
+                '/ring.v1.ProjectionService/Reconcile',
+                request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileProgress.FromString,
+                _registered_method=True)
         self.Rebuild = channel.unary_stream(
                 '/ring.v1.ProjectionService/Rebuild',
                 request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.RebuildRequest.SerializeToString,
@@ -214,6 +402,12 @@ class ProjectionServiceServicer:
     """
 
     def GetStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reconcile(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,6 +426,11 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.GetStatusRequest.FromString,
                     response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ProjectionStatus.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_stream_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileProgress.SerializeToString,
             ),
             'Rebuild': grpc.unary_stream_rpc_method_handler(
                     servicer.Rebuild,
@@ -267,6 +466,33 @@ class ProjectionService:
             '/ring.v1.ProjectionService/GetStatus',
             proto_dot_ring_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
             proto_dot_ring_dot_v1_dot_operations__pb2.ProjectionStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ring.v1.ProjectionService/Reconcile',
+            proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileProgress.FromString,
             options,
             channel_credentials,
             insecure,

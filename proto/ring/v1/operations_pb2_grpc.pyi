@@ -34,6 +34,25 @@ class OperationsServiceStub:
     GetStatus: _grpc.UnaryUnaryMultiCallable[_operations_pb2.GetStatusRequest, _operations_pb2.GetStatusResponse]
     ListRejects: _grpc.UnaryStreamMultiCallable[_operations_pb2.ListRejectsRequest, _operations_pb2.Reject]
     """Rejected reads and conflicts as they were sent, in order of position."""
+    ReadmitReject: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReadmitRejectRequest, _operations_pb2.ReadmitRejectResponse]
+    """Judges a rejected or conflicting read again, by the rules of today and whatever its order, and
+    stores it if it is good. FAILED_PRECONDITION with the reason where it is not; doing it twice
+    changes nothing.
+    """
+    Reconcile: _grpc.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]
+    """Per reader and epoch what arrived, what is missing and what the read side has of it. Streams
+    progress; the last message carries the outcome.
+    """
+    Backup: _grpc.UnaryStreamMultiCallable[_operations_pb2.BackupRequest, _operations_pb2.CopyProgress]
+    """Copies the log and the pictures into a new folder on the server's machine while everything
+    goes on. The copy holds exactly the events up to the head at the start. ALREADY_EXISTS where
+    the folder is not empty.
+    """
+    Restore: _grpc.UnaryStreamMultiCallable[_operations_pb2.RestoreRequest, _operations_pb2.CopyProgress]
+    """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
+    log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
+    another log from then on, and they are told so.
+    """
     Rebuild: _grpc.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]
     """Builds the projections anew from the event log beside the live ones and swaps; with
     verify_only, builds them, compares and drops them. Streams progress; the last message
@@ -46,6 +65,25 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     GetStatus: _aio.UnaryUnaryMultiCallable[_operations_pb2.GetStatusRequest, _operations_pb2.GetStatusResponse]  # type: ignore[assignment]
     ListRejects: _aio.UnaryStreamMultiCallable[_operations_pb2.ListRejectsRequest, _operations_pb2.Reject]  # type: ignore[assignment]
     """Rejected reads and conflicts as they were sent, in order of position."""
+    ReadmitReject: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReadmitRejectRequest, _operations_pb2.ReadmitRejectResponse]  # type: ignore[assignment]
+    """Judges a rejected or conflicting read again, by the rules of today and whatever its order, and
+    stores it if it is good. FAILED_PRECONDITION with the reason where it is not; doing it twice
+    changes nothing.
+    """
+    Reconcile: _aio.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]  # type: ignore[assignment]
+    """Per reader and epoch what arrived, what is missing and what the read side has of it. Streams
+    progress; the last message carries the outcome.
+    """
+    Backup: _aio.UnaryStreamMultiCallable[_operations_pb2.BackupRequest, _operations_pb2.CopyProgress]  # type: ignore[assignment]
+    """Copies the log and the pictures into a new folder on the server's machine while everything
+    goes on. The copy holds exactly the events up to the head at the start. ALREADY_EXISTS where
+    the folder is not empty.
+    """
+    Restore: _aio.UnaryStreamMultiCallable[_operations_pb2.RestoreRequest, _operations_pb2.CopyProgress]  # type: ignore[assignment]
+    """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
+    log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
+    another log from then on, and they are told so.
+    """
     Rebuild: _aio.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]  # type: ignore[assignment]
     """Builds the projections anew from the event log beside the live ones and swaps; with
     verify_only, builds them, compares and drops them. Streams progress; the last message
@@ -69,6 +107,49 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Rejected reads and conflicts as they were sent, in order of position."""
 
     @_abc_1.abstractmethod
+    def ReadmitReject(
+        self,
+        request: _operations_pb2.ReadmitRejectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.ReadmitRejectResponse, _abc.Awaitable[_operations_pb2.ReadmitRejectResponse]]:
+        """Judges a rejected or conflicting read again, by the rules of today and whatever its order, and
+        stores it if it is good. FAILED_PRECONDITION with the reason where it is not; doing it twice
+        changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request: _operations_pb2.ReconcileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operations_pb2.ReconcileProgress], _abc.AsyncIterator[_operations_pb2.ReconcileProgress]]:
+        """Per reader and epoch what arrived, what is missing and what the read side has of it. Streams
+        progress; the last message carries the outcome.
+        """
+
+    @_abc_1.abstractmethod
+    def Backup(
+        self,
+        request: _operations_pb2.BackupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operations_pb2.CopyProgress], _abc.AsyncIterator[_operations_pb2.CopyProgress]]:
+        """Copies the log and the pictures into a new folder on the server's machine while everything
+        goes on. The copy holds exactly the events up to the head at the start. ALREADY_EXISTS where
+        the folder is not empty.
+        """
+
+    @_abc_1.abstractmethod
+    def Restore(
+        self,
+        request: _operations_pb2.RestoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operations_pb2.CopyProgress], _abc.AsyncIterator[_operations_pb2.CopyProgress]]:
+        """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
+        log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
+        another log from then on, and they are told so.
+        """
+
+    @_abc_1.abstractmethod
     def Rebuild(
         self,
         request: _operations_pb2.RebuildRequest,
@@ -89,6 +170,7 @@ class ProjectionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProjectionServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_operations_pb2.GetStatusRequest, _operations_pb2.ProjectionStatus]
+    Reconcile: _grpc.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]
     Rebuild: _grpc.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]
 
 @_typing.type_check_only
@@ -97,6 +179,7 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_operations_pb2.GetStatusRequest, _operations_pb2.ProjectionStatus]  # type: ignore[assignment]
+    Reconcile: _aio.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]  # type: ignore[assignment]
     Rebuild: _aio.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]  # type: ignore[assignment]
 
 class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -108,6 +191,13 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.ProjectionStatus, _abc.Awaitable[_operations_pb2.ProjectionStatus]]: ...
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request: _operations_pb2.ReconcileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operations_pb2.ReconcileProgress], _abc.AsyncIterator[_operations_pb2.ReconcileProgress]]: ...
 
     @_abc_1.abstractmethod
     def Rebuild(

@@ -11,6 +11,12 @@ CREATE TABLE IF NOT EXISTS log_identity (
     log_id text NOT NULL
 )
 
+-- name: lock_schema
+SELECT pg_advisory_lock(hashtextextended('ring schema', 0))
+
+-- name: unlock_schema
+SELECT pg_advisory_unlock(hashtextextended('ring schema', 0))
+
 -- name: identify
 INSERT INTO log_identity VALUES (1, %(log_id)s) ON CONFLICT DO NOTHING
 
@@ -48,3 +54,12 @@ SELECT DISTINCT originator_id FROM ring_events WHERE originator_id = ANY(%(origi
 
 -- name: listen
 LISTEN ring_events
+
+-- name: adopt_events
+COPY ring_events (notification_id, originator_id, originator_version, topic, state) FROM STDIN
+
+-- name: adopt_position
+SELECT setval(
+    pg_get_serial_sequence('ring_events', 'notification_id'),
+    (SELECT max(notification_id) FROM ring_events)
+)

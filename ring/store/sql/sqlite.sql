@@ -31,6 +31,10 @@ SELECT log_id FROM log_identity
 -- name: insert_event
 INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?)
 
+-- name: adopt_event
+INSERT INTO stored_events (position, originator_id, originator_version, topic, state)
+VALUES (?, ?, ?, ?, ?)
+
 -- name: select_last_position
 SELECT last_insert_rowid()
 

@@ -1,0 +1,145 @@
+"""Backup, restore, reconcile and readmission, on a server with its read side."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from proto.ring.v1 import alert_pb2, alert_pb2_grpc
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.common_pb2 import LogPosition
+from tests.conftest import ROOT, Server, ServerFactory
+from tests.integration.test_alerts import Subscriber, import_entries, register, send
+from tests.vendor import Client, read
+
+
+def ring(server: Server, *command: str, code: int = 0) -> list[dict[str, Any]]:
+    """The `ring` command; what it printed as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ring.cli", *command, "--server", server.address, "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    if code:
+        return [{"error": done.stderr}]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def server(start_server: ServerFactory) -> Server:
+    server = start_server()
+    register(server, "r1", "r2")
+    import_entries(server, "wanted", HotlistEntry(plate="HIT1"))
+    return server
+
+
+def test_reconcile_accounts_for_every_read(server: Server) -> None:
+    epoch = str(uuid4())
+    client = Client(server, "r1", epoch)
+    client.batch(read(1), read(2, "?"), read(3), read(4))
+    client.until(4)
+    client.batch(read(3, "OTHER"))
+    client.failure()
+    (account,) = ring(server, "reconcile")[-1]["accounts"]
+    assert account["epoch"] == epoch
+    assert {k: int(account.get(k, 0)) for k in ("stored", "rejected", "conflicts", "missing")} == {
+        "stored": 3,
+        "rejected": 1,
+        "conflicts": 1,
+        "missing": 0,
+    }
+    assert int(account["projected"]) == 3
+    client = Client(server, "r1", epoch)
+    client.batch(read(8), read(9))
+    client.until(9)
+    client.close()
+    (said,) = ring(server, "reconcile", code=1)
+    assert "3 sequences never came" in said["error"]
+
+
+def test_a_rejected_read_is_judged_again(server: Server) -> None:
+    client = Client(server, "r2", str(uuid4()))
+    client.batch(read(5), read(2, "LATE2"), read(6, "?"))
+    client.until(6)
+    client.close()
+    rejects = {r["read"]["plate"]: r for r in ring(server, "rejects", "--reader", "r2")}
+    late = rejects["LATE2"]["position"]["position"]
+    (first,) = ring(server, "rejects", "readmit", late)
+    (again,) = ring(server, "rejects", "readmit", late)
+    assert again["already"]
+    assert not first.get("already")
+    (said,) = ring(server, "rejects", "readmit", rejects["?"]["position"]["position"], code=1)
+    assert "no better today" in said["error"]
+    (said,) = ring(server, "rejects", "readmit", "1", code=1)
+    assert "nothing was rejected" in said["error"]
+    at = f"{first['position']['log_id']}:{first['position']['position']}"
+    purpose = ("--case", "1", "--reason", "test", "--at-least", at)
+    assert [p["plate"] for p in ring(server, "search", "LATE2", *purpose)] == ["LATE2"]
+
+
+def test_a_ring_is_restored_from_a_backup_that_was_taken_while_it_ran(
+    server: Server, start_server: ServerFactory, tmp_path: Path
+) -> None:
+    sent = send(server, *(read(n, f"HIT{n}") for n in range(1, 50)))
+    subscriber = Subscriber(server, from_beginning=True)
+    old = subscriber.wait(1)[-1].position
+    subscriber.stop()
+    folder = tmp_path / "backup"
+    done = ring(server, "backup", str(folder))[-1]
+    assert int(done["position"]["position"]) >= sent
+    (said,) = ring(server, "backup", str(folder), code=1)
+    assert "not empty" in said["error"]
+    send(server, read(1, "AFTER"), reader="r2")
+
+    other = start_server()
+    assert ring(other, "restore", str(folder))[-1]["done"]
+    (said,) = ring(other, "restore", str(folder), code=1)
+    assert "not empty" in said["error"]
+    status = ring(other, "status")[-1]
+    assert status["head"]["log_id"] != old.log_id
+    assert status["head"]["position"] == done["position"]["position"]
+
+    # Positions of the log that was lost are refused, and the way on is named.
+    with other.channel() as channel:
+        stub = alert_pb2_grpc.AlertServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stub.Subscribe(alert_pb2.SubscribeRequest(after=[old])))
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "from_beginning" in str(caught.value.details())
+
+    # Nothing is raised a second time, and the lists still work.
+    subscriber = Subscriber(other, from_beginning=True)
+    assert len(subscriber.wait(1)) == 1
+    end = send(other, read(1, "HIT1"))
+    assert len(subscriber.wait(2)) == 2
+    subscriber.wait_for_progress(end)
+    assert len(subscriber.alerts) == 2
+    subscriber.stop()
+    head = LogPosition(log_id=status["head"]["log_id"], position=end)
+    purpose = ("--case", "1", "--reason", "t", "--at-least", f"{head.log_id}:{head.position}")
+    found = {p["plate"]: int(p["reads"]) for p in ring(other, "search", "*", *purpose)}
+    assert found["HIT1"] == 2
+    assert "AFTER" not in found
+    assert ring(other, "rebuild", "--verify")[-1]["outcome"] == "equal"
+
+
+def test_a_damaged_backup_is_refused(
+    server: Server, start_server: ServerFactory, tmp_path: Path
+) -> None:
+    ring(server, "backup", str(tmp_path / "good"))
+    shutil.copytree(tmp_path / "good", tmp_path / "cut")
+    (tmp_path / "cut" / "backup.json").unlink()
+    empty = start_server()
+    for folder in ("cut", "nowhere"):
+        (said,) = ring(empty, "restore", str(tmp_path / folder), code=1)
+        assert "no whole backup" in said["error"]
