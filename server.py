@@ -26,6 +26,7 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from proto.ring.v1 import (
@@ -47,6 +48,7 @@ from ring.rpc import investigation
 from ring.rpc.alerts import AlertService
 from ring.rpc.clock import now
 from ring.rpc.errors import ErrorInterceptor
+from ring.rpc.health import Watch
 from ring.rpc.hotlists import HotlistService
 from ring.rpc.ingest import IngestService, Readers
 from ring.rpc.operations import OperationsService
@@ -210,11 +212,21 @@ class WriteProcess:
         self.registry = RegistryService(
             self.ring, self.directory, self.readers, self.committer.revoke
         )
+        self.checks = health.aio.HealthServicer()
+        self.watch = Watch(
+            self.ring,
+            self.committer,
+            self.matcher,
+            self.ingest,
+            self.alerts,
+            channel,
+            self.checks,
+        )
         self.operations = OperationsService(
             self.ring,
             self.matcher,
+            self.watch,
             channel,
-            lambda: (self.ingest.streams, self.alerts.subscribers),
             pictures,
             self._grew,
         )
@@ -227,6 +239,7 @@ class WriteProcess:
         hotlist_pb2_grpc.add_HotlistServiceServicer_to_server(self.hotlists, server)
         alert_pb2_grpc.add_AlertServiceServicer_to_server(self.alerts, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(self.operations, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.checks, server)
         server.add_generic_rpc_handlers((self.forwarder.handler(),))
 
     def _grew(self) -> None:
@@ -317,10 +330,7 @@ async def _write(options: argparse.Namespace, settings: Settings) -> None:
                 ],
             )
             process.serve_on(server)
-            checks = health.aio.HealthServicer()
-            health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-            for name in ("", *_SERVICES):
-                await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await process.watch.look()
             reflection.enable_server_reflection(
                 (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
             )
@@ -331,17 +341,31 @@ async def _write(options: argparse.Namespace, settings: Settings) -> None:
             except RuntimeError:
                 process.close()
                 _fail(f"can't listen on {address}:{port}: is another server there?")
+            if settings.metrics:
+                _serve_metrics(settings)
             await server.start()
-            silence = asyncio.create_task(process.watch_silence())
+            tasks = [
+                asyncio.create_task(process.watch_silence()),
+                asyncio.create_task(process.watch.run()),
+            ]
             print(f"listening on {address}:{bound}", flush=True)
             _log.info("serving", version=__version__, data=str(options.data))
             await stop.wait()
             _log.info("stopping")
-            silence.cancel()
-            await checks.enter_graceful_shutdown()
+            for task in tasks:
+                task.cancel()
+            await process.checks.enter_graceful_shutdown()
             process.end_streams()
             await server.stop(_GRACE_SECONDS)
             await asyncio.to_thread(process.close)
+
+
+def _serve_metrics(settings: Settings) -> None:
+    host, port = settings.metrics_address()
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        _fail(f"RING_METRICS: can't listen on {settings.metrics}: {error.strerror}")
 
 
 async def _read(options: argparse.Namespace, settings: Settings) -> None:

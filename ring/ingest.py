@@ -8,6 +8,7 @@ a group that could not be stored acknowledges nothing and ends its streams.
 import hashlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -19,6 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.events_pb2 import TIME_QUALITY_SUSPECT, StoredRead, StoredReject
 from proto.ring.v1.ingest_pb2 import PlateRead
+from ring import metrics
 from ring.application import Ring
 from ring.directory import Directory
 from ring.errors import (
@@ -47,6 +49,11 @@ from ring.values import conflict_id, from_micros, micros, read_log_id
 _log = structlog.get_logger(__name__)
 
 _READ = ReadLog.PlateRead.TOPIC
+_OUTCOMES = {
+    _READ: "stored",
+    ReadLog.ReadRejected.TOPIC: "rejected",
+    Conflict.Recorded.TOPIC: "conflict",
+}
 _OUT_OF_ORDER = "out of order: at or below the committed sequence, and never stored"
 # Batches that one group takes at the most: bounds its memory and the wait for its commit.
 _GROUP = 256
@@ -130,6 +137,8 @@ class Committer:
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._owners: dict[UUID, Stream] = {}
         self._head = self._log.head()
+        # What keeps it from storing; empty while it can.
+        self.trouble = ""
         # The moment at which the current message is taken: seconds, and as it is stored.
         self._at = 0.0
         self._received = Timestamp()
@@ -292,6 +301,7 @@ class Committer:
         high = stream.committed
         fresh: list[tuple[PlateRead, str | None]] = []
         conflicts: list[PlateRead] = []
+        resent = 0
         for read in reads:
             whole = PlateRead.FromString(content(read))
             reason = judge(read)
@@ -307,8 +317,11 @@ class Committer:
                 high = max(high, read.sequence)
             elif content(read) != before[0] and content(whole) != before[0]:
                 conflicts.append(whole)
-            elif before[1] is not None:
-                answer.rejected.append((read.sequence, before[1]))
+            else:
+                resent += 1
+                if before[1] is not None:
+                    answer.rejected.append((read.sequence, before[1]))
+        metrics.READS.labels("resent").inc(resent)
         if conflicts:
             # Nothing that is new is stored: the reader sends it again in its new epoch. What it
             # sent before the conflict is stored already, and acknowledged.
@@ -346,6 +359,7 @@ class Committer:
         events, self._events = self._events, []
         answers, self._answers = self._answers, []
         if events:
+            began = time.perf_counter()
             try:
                 positions = self._log.insert_events(events)
                 assert positions
@@ -357,6 +371,11 @@ class Committer:
             except PersistenceError as error:
                 self._fail(answers, self._unavailable(error))
             else:
+                self.trouble = ""
+                metrics.COMMIT_SECONDS.observe(time.perf_counter() - began)
+                metrics.GROUP_EVENTS.observe(len(events))
+                for topic, count in Counter(event.topic for event in events).items():
+                    metrics.READS.labels(_OUTCOMES[topic]).inc(count)
                 self._on_commit(self._head)
         for work, answer in answers:
             answer.position = self._head
@@ -372,6 +391,8 @@ class Committer:
                 del self._owners[work.stream.id]
 
     def _unavailable(self, error: Exception) -> Unavailable:
+        self.trouble = f"can't be written: {error}"
+        metrics.COMMITS_FAILED.inc()
         _log.error("the event log can't be written", error=str(error))
         return Unavailable(
             f"the server can't store just now ({error}): nothing of this is acknowledged, send "

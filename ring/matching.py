@@ -23,6 +23,7 @@ from proto.ring.v1.events_pb2 import (
     HotlistCreated,
     StoredRead,
 )
+from ring import metrics
 from ring.alert import Alert
 from ring.application import Ring
 from ring.hotlist import Hotlist
@@ -255,6 +256,8 @@ class Matcher:
             events = [self._ring.mapper.to_stored_event(alert) for alert in new.values()]
             tracking = Tracking(MATCHER, position) if position > self._tracked else None
             self._log.insert_events(events, tracking=tracking)
+            for alert in new.values():
+                metrics.ALERTS.labels("yes" if alert.body.delayed else "no").inc()
             self._tracked, self._tracked_at = position, time.monotonic()
         self.position = position
         if alerts:

@@ -24,6 +24,22 @@ class Settings(BaseSettings):
     # a reader not heard for longer is noted as silent
     reader_silence: timedelta = timedelta(minutes=5)
 
+    # HOST:PORT where Prometheus finds /metrics; empty: nowhere
+    metrics: str = ""
+
+    @field_validator("metrics")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not (host and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError(f"{value!r} is not HOST:PORT")
+        return value
+
+    def metrics_address(self) -> tuple[str, int]:
+        """HOST and PORT of `metrics`."""
+        host, _, port = self.metrics.rpartition(":")
+        return host.strip("[]"), int(port)
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

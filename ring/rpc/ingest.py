@@ -7,7 +7,7 @@ sends faster than the log commits is slowed by gRPC's own flow control.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,10 @@ class Readers:
             clock = status.clock.seconds + status.clock.nanos / 1e9
             health.clock_offset_seconds = clock - time.time()
 
+    def each(self) -> Iterator[tuple[str, ReaderHealth]]:
+        """Every reader that was heard."""
+        return ((reader_id, heard.health) for reader_id, heard in list(self._heard.items()))
+
     def last_heard(self) -> dict[str, Timestamp]:
         """When each reader that was ever heard was heard last; now, while it has a stream."""
         now = Timestamp()
@@ -108,6 +112,8 @@ class IngestService(ingest_pb2_grpc.IngestServiceServicer):
         self.pictures = pictures
         self.readers = readers
         self._sessions: set[_Session] = set()
+        # What keeps pictures from being stored; empty while they can be.
+        self.picture_trouble = ""
 
     @property
     def streams(self) -> int:
@@ -234,10 +240,12 @@ class _Session:
         try:
             await asyncio.to_thread(self._service.pictures.store, picture.sha256, picture.jpeg)
             self._stored.append(picture.sha256)
+            self._service.picture_trouble = ""
         except InvalidRequest as error:
             self._refused.append(RejectedPicture(sha256=picture.sha256, reason=str(error)))
         except OSError as error:
             # Not acknowledged: the reader sends it again. Reads go on.
+            self._service.picture_trouble = f"can't be stored: {error.strerror}"
             self.end(Unavailable(f"pictures can't be stored just now: {error.strerror}"))
         finally:
             self._in_hand -= 1

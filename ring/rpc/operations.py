@@ -22,22 +22,22 @@ from ring.pictures import Pictures
 from ring.readmission import REJECTS, readmit
 from ring.reads import Conflict
 from ring.rpc.clock import now
+from ring.rpc.health import Watch
 from ring.store import unseal
 
 _DEFAULT_LIMIT = 1000
 _PAGE = 500
-_STATUS_SECONDS = 2.0
 
 
 class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
-    """The servicer. `counts`: open streams and subscribers, just now."""
+    """The servicer. `on_growth`: the log has events that came by another way than a stream."""
 
     def __init__(
         self,
         ring: Ring,
         matcher: Matcher,
+        watch: Watch,
         channel: grpc.aio.Channel,
-        counts: Callable[[], tuple[int, int]],
         pictures: Pictures,
         on_growth: Callable[[], None],
     ) -> None:
@@ -46,32 +46,16 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
         self._on_growth = on_growth
         self._matcher = matcher
         self._read_side = operations_pb2_grpc.ProjectionServiceStub(channel)
-        self._counts = counts
+        self._watch = watch
         self._started = now()
 
     async def GetStatus(  # noqa: N802
         self, request: pb.GetStatusRequest, context: Any
     ) -> pb.GetStatusResponse:
         """How far everything has come."""
-        head = await asyncio.to_thread(self._ring.event_log.head)
-        streams, subscribers = self._counts()
-        status = pb.GetStatusResponse(
-            version=product.__version__,
-            head=self._ring.position(head),
-            matched=self._ring.position(self._matcher.position),
-            streams=streams,
-            subscribers=subscribers,
-            started_at=self._started,
-        )
-        try:
-            projection: pb.ProjectionStatus = await self._read_side.GetStatus(
-                request, timeout=_STATUS_SECONDS
-            )
-        except grpc.aio.AioRpcError as error:
-            status.read_side = f"does not answer ({error.code().name})"
-        else:
-            status.projected.CopyFrom(projection.projected)
-            status.read_side = projection.health
+        status = await self._watch.look()
+        status.version = product.__version__
+        status.started_at.CopyFrom(self._started)
         return status
 
     async def ListRejects(  # noqa: N802
