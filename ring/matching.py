@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from eventsourcing.persistence import Notification, PersistenceError, Tracking
+from eventsourcing.persistence import PersistenceError, Tracking
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import (
@@ -168,14 +168,14 @@ class Matcher:
             position, _PAGE, self.position, [_CREATED, _ACTIVATED], inclusive_of_start=False
         ):
             for notification in page:
-                self._fold(notification)
+                self._fold(notification.topic, notification.state)
             position = page[-1].id
 
-    def _fold(self, notification: Notification) -> None:
-        if notification.topic == _CREATED:
-            self._index.create(HotlistCreated.FromString(unseal(notification.state)))
+    def _fold(self, topic: str, state: bytes) -> None:
+        if topic == _CREATED:
+            self._index.create(HotlistCreated.FromString(unseal(state)))
             return
-        activated = EntriesActivated.FromString(unseal(notification.state))
+        activated = EntriesActivated.FromString(unseal(state))
         staged = [
             EntriesStaged.FromString(unseal(event.state))
             for event in self._log.select_events(UUID(activated.import_id), lte=activated.chunks)
@@ -205,30 +205,28 @@ class Matcher:
 
     def _step(self) -> bool:
         """Matches one page of the log; False at its end."""
-        page = self._log.select_notifications(self.position, _PAGE, inclusive_of_start=False)
+        page = self._log.select_states(self.position, _PAGE)
         if not page:
             if time.monotonic() - self._tracked_at > _TRACK_SECONDS:
                 self._track()
             return False
         alerts: list[Alert.Raised] = []
-        for number, notification in enumerate(page):
-            topic = notification.topic
+        for number, (position, topic, state) in enumerate(page):
             if topic == _READ:
-                stored = StoredRead.FromString(unseal(notification.state))
+                stored = StoredRead.FromString(unseal(state))
                 alerts += [
-                    self._raise(notification.id, stored, match)
-                    for match in self._index.match(stored)
+                    self._raise(position, stored, match) for match in self._index.match(stored)
                 ]
             elif topic in (_CREATED, _ACTIVATED):
                 # A change of the lists is a step of its own, so that a step which has to be done
                 # again never folds it twice.
                 if number:
-                    self._settle(alerts, page[number - 1].id)
+                    self._settle(alerts, page[number - 1][0])
                 else:
-                    self._fold(notification)
-                    self.position = notification.id
+                    self._fold(topic, state)
+                    self.position = position
                 return True
-        self._settle(alerts, page[-1].id)
+        self._settle(alerts, page[-1][0])
         return True
 
     def _raise(self, position: int, stored: StoredRead, match: Match) -> Alert.Raised:

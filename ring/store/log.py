@@ -37,6 +37,15 @@ class EventLog(ProcessRecorder):
         """The highest position ever given; 0 in an empty log."""
 
     @abstractmethod
+    def select_states(
+        self, after: int, limit: int, stop: int | None = None
+    ) -> list[tuple[int, str, bytes]]:
+        """(position, topic, state) of the events after a position, up to `stop`, in order.
+
+        For those who follow the whole log: a quarter of what `select_notifications` costs.
+        """
+
+    @abstractmethod
     def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions, in order of position; those that are gone are left out."""
 

@@ -24,7 +24,7 @@ from eventsourcing.persistence import (
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from eventsourcing.utils import retry
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
 from ring.errors import InvalidRequest, Unavailable
@@ -127,6 +127,19 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
             params["topics"] = list(topics)
             name = "select_page_of_topics" + ("_with_reads" if _READ in topics else "")
         return self._select(name, params)
+
+    @_again
+    def select_states(
+        self, after: int, limit: int, stop: int | None = None
+    ) -> list[tuple[int, str, bytes]]:
+        """(position, topic, state) of the events after a position."""
+        params = {"after": after, "stop": _END if stop is None else stop, "limit": limit}
+        with (
+            self.datastore.get_connection() as connection,
+            connection.cursor(row_factory=tuple_row, binary=True) as cursor,
+        ):
+            cursor.execute(_SQL["select_states"], params, prepare=True)
+            return cursor.fetchall()
 
     def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions."""

@@ -17,6 +17,7 @@ from eventsourcing.persistence import (
     IntegrityError,
     Notification,
     PersistenceError,
+    ProcessRecorder,
     StoredEvent,
     Tracking,
 )
@@ -28,6 +29,7 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 
+from ring.errors import Unavailable
 from ring.store.log import EventLog, Growth
 from ring.store.statements import statements
 
@@ -59,6 +61,14 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         tracking = [s for s in inherited if "stored_events" not in s]
         ours = ("create_events", "create_topic_index", "create_identity")
         return tracking + [_SQL[name] for name in ours]
+
+    def create_table(self) -> None:
+        """The schema, and the log's identity where it has none."""
+        try:
+            super().create_table()
+        except IntegrityError:
+            # Somebody else made it at the same time.
+            super().create_table()
 
     def _create_table(self, c: SQLiteCursor) -> None:
         super()._create_table(c)
@@ -119,6 +129,21 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
             params["topics"] = json.dumps(list(topics))
             name = "select_page_of_topics" + ("_with_reads" if _READ in topics else "")
         return self._select(name, params)
+
+    def select_states(
+        self, after: int, limit: int, stop: int | None = None
+    ) -> list[tuple[int, str, bytes]]:
+        """(position, topic, state) of the events after a position."""
+        params = {"after": after, "stop": _END if stop is None else stop, "limit": limit}
+        with self.datastore.get_connection(commit=False) as connection:
+            # Past the library's cursor, whose rows are objects of a kind that cost more.
+            cursor = connection.cursor().sqlite_cursor
+            cursor.row_factory = None
+            rows: list[tuple[int, str, bytes]] = cursor.execute(
+                _SQL["select_states"], params
+            ).fetchall()
+            cursor.close()
+            return rows
 
     def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions."""
@@ -208,6 +233,14 @@ class Factory(library.SQLiteFactory):
         super().__init__(env)
         self.datastore.close()
         self.datastore = datastore_of(str(self.env.get("SQLITE_DBNAME")))
+
+    def process_recorder(self) -> ProcessRecorder:
+        """The log, with its schema. Unavailable where it can't be made."""
+        try:
+            return super().process_recorder()
+        except PersistenceError as error:
+            self.close()
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {error}") from error
 
 
 def datastore_of(path: str) -> SQLiteDatastore:

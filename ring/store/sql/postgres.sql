@@ -43,6 +43,11 @@ WHERE topic = ANY(%(topics)s)
     AND notification_id >= %(start)s AND notification_id <= %(stop)s
 ORDER BY notification_id LIMIT %(limit)s
 
+-- name: select_states
+SELECT notification_id, topic, state FROM ring_events
+WHERE notification_id > %(after)s AND notification_id <= %(stop)s
+ORDER BY notification_id LIMIT %(limit)s
+
 -- name: select_positions
 SELECT notification_id, originator_id, originator_version, topic, state
 FROM ring_events

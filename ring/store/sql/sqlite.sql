@@ -61,6 +61,11 @@ WHERE topic IN (SELECT value FROM json_each(:topics))
     AND position >= :start AND position <= :stop
 ORDER BY position LIMIT :limit
 
+-- name: select_states
+SELECT position, topic, state FROM stored_events
+WHERE position > :after AND position <= :stop
+ORDER BY position LIMIT :limit
+
 -- name: select_positions
 SELECT position, originator_id, originator_version, topic, state
 FROM stored_events
