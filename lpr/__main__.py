@@ -128,7 +128,7 @@ def _run() -> int:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except LprError as error:
-        say(str(error))
+        say(str(error), error=True)
         return 1
     except typer.Exit as stop:
         return stop.exit_code

@@ -6,15 +6,14 @@ its reads delivered, or with a line that says how many are kept and why.
 
 from __future__ import annotations
 
-import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lpr import output
+from lpr import logs, output
 from lpr import settings as settings_module
 from lpr.errors import LprError, SpoolError
 from lpr.settings import Settings
@@ -22,7 +21,7 @@ from lpr.settings import Settings
 if TYPE_CHECKING:
     from lpr.reading import CapturedRead
     from lpr.session import Session
-    from lpr.spool import Spool
+    from lpr.spool import Appended, Spool
 
 
 def read(
@@ -41,7 +40,7 @@ def read(
     if not dry_run and not reader:
         raise LprError("name the reader with --reader ID, or only print the reads with --dry-run")
     start = _time(at)
-    logging.basicConfig(level=logging.WARNING, handlers=[_Lines()])
+    logs.configure(settings.log, tool=dry_run)
 
     from lpr.camera import Stills, open_source
     from lpr.session import Session, make_eye
@@ -62,14 +61,13 @@ def read(
                 progress=lambda done, total: bar.update(task, completed=done, total=total or None),
             )
             with _stoppable(session):
-                _run(session, spool, settings, server=server, wait=wait, as_json=as_json)
+                kept = _run(session, spool, settings, server=server, wait=wait, as_json=as_json)
     finally:
         if spool is not None:
             spool.close()
     if session.unreadable:
         output.say(f"{session.unreadable} of {session.pictures} pictures could not be opened")
-        return 1
-    return 0
+    return 0 if kept and not session.unreadable else 1
 
 
 def status(reader: str, *, as_json: bool) -> None:
@@ -198,27 +196,28 @@ def _run(
     server: str,
     wait: float,
     as_json: bool,
-) -> None:
-    def show(one: CapturedRead, extra: dict[str, Any]) -> None:
+) -> bool:
+    """Whether every read was kept."""
+    if spool is None:
+        for one in session.reads():
+            if as_json:
+                output.print_json(output.read_fields(one))
+            else:
+                output.print_read(one)
+        return True
+    from lpr.metrics import serving
+    from lpr.sending import Line, deliver
+
+    def show(one: CapturedRead, where: Appended) -> None:
         if as_json:
-            output.print_json(output.read_fields(one) | extra)
+            output.print_json(output.read_fields(one) | output.place_fields(one, reader, where))
         else:
             output.print_read(one)
 
-    if spool is None:
-        for one in session.reads():
-            show(one, {})
-        return
-    from lpr.sending import deliver
-
-    deliver(
-        session,
-        spool,
-        server=server or settings.server,
-        lane=settings.lane,
-        wait=wait,
-        show=show,
-    )
+    reader = spool.reader_id
+    line = Line(session, spool, server=server or settings.server, wait=wait)
+    with serving(settings.metrics, session, spool, line):
+        return deliver(session, line, lane=settings.lane, show=show)
 
 
 def _open_spool(settings: Settings, reader: str) -> Spool:
@@ -227,7 +226,10 @@ def _open_spool(settings: Settings, reader: str) -> Spool:
     if reader in {".", ".."} or not READER_ID.fullmatch(reader):
         raise LprError(f"{reader!r} is no reader id; use 1 to 64 of letters, digits and . _ : -")
     return Spool(
-        settings.spool / reader, reader, picture_bytes=settings.spool_picture_mib * 1024 * 1024
+        settings.spool / reader,
+        reader,
+        picture_bytes=settings.spool_picture_mib * 1024 * 1024,
+        max_bytes=settings.spool_max_mib * 1024 * 1024 or None,
     )
 
 
@@ -256,10 +258,3 @@ def _stoppable(session: Session) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Lines(logging.Handler):
-    """Warnings as lines on stderr."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        output.say(record.getMessage())

@@ -4,6 +4,7 @@ LprError
 ├── SourceError      a picture, video or camera that can't be opened
 ├── ModelError       a model that is missing, unknown or broken
 ├── SpoolError       the spool is locked, damaged, or another reader's
+│   └── SpoolFullError    its disk, or the room it may take, is full
 └── UplinkError      the server can't or won't take the reads
     ├── RefusedError      it said no: not registered, revoked, or a request it won't take
     ├── SupersededError   a newer stream of the same reader and epoch took over
@@ -25,6 +26,10 @@ class ModelError(LprError):
 
 class SpoolError(LprError):
     """The spool is locked, damaged, or another reader's."""
+
+
+class SpoolFullError(SpoolError):
+    """The spool's disk, or the room that it may take, is full; what it holds is safe."""
 
 
 class UplinkError(LprError):

@@ -7,15 +7,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lpr import logs
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from lpr.reading import CapturedRead
+    from lpr.spool import Appended
 
 
-def say(text: str) -> None:
-    """A line beside the answer."""
-    print(f"lpr: {' '.join(text.split())}", file=sys.stderr, flush=True)
+def say(text: str, *, error: bool = False) -> None:
+    """A line beside the answer, as logs are written (LPR_LOG)."""
+    logs.say(" ".join(text.split()), error=error)
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -31,6 +34,16 @@ def read_fields(read: CapturedRead) -> dict[str, Any]:
         "confidence": round(read.reading.confidence, 4),
         "region": read.reading.region,
         "box": list(read.box.rounded()),
+    }
+
+
+def place_fields(read: CapturedRead, reader: str, where: Appended) -> dict[str, Any]:
+    """What --json adds once the read has its place in the spool."""
+    return {
+        "reader": reader,
+        "epoch": where.epoch,
+        "sequence": where.last,
+        "captured_at": read.captured_at.isoformat(),
     }
 
 

@@ -1,7 +1,7 @@
 """Joins a session to the server: each read into the spool, the uplink in a thread of its own.
 
-Always true here: the camera side never waits for the network; when the run ends, what the server
-has not acknowledged is in the spool, and somebody was told.
+Always true here: the camera side never waits for the network, nor for the disk; when the run ends,
+what the server has not acknowledged is in the spool, and somebody was told.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from lpr.errors import UplinkError
+from lpr.errors import SpoolError, UplinkError
+from lpr.holding import Holding
 from lpr.output import say
 from lpr.pipeline import jpeg
 from lpr.reading import CapturedRead, to_plate_read
 from lpr.session import Session
-from lpr.spool import Spool
+from lpr.spool import Appended, Spool
 from lpr.uplink import Uplink
 
 LAST_WORDS = 5.0
@@ -72,50 +73,79 @@ class UplinkThread:
         await self._uplink.run(wait=self._wait)
 
 
-def deliver(
-    session: Session,
-    spool: Spool,
-    *,
-    server: str,
-    lane: str,
-    wait: float,
-    show: Callable[[CapturedRead, dict[str, Any]], None],
-) -> None:
-    """Runs a session to its end, and its reads to the server.
+class Line:
+    """From the camera side to the server: what is given to `send` is kept, then delivered.
 
     wait: for a finite source, how long the server may stay silent at the end, in seconds.
-    Raises what ended the uplink; the reads are in the spool then.
     """
-    uplink = Uplink(spool, server, health=session.health)
-    line = UplinkThread(uplink, wait=None if session.live else wait, failed=session.stop)
-    whole = False
+
+    def __init__(self, session: Session, spool: Spool, *, server: str, wait: float) -> None:
+        self._spool = spool
+        self._live = session.live
+        self._wait = wait
+        self.holding = Holding(spool, patient=not session.live)
+        self.uplink = Uplink(spool, server, health=session.health)
+
+        def failed() -> None:
+            self.holding.hurry()
+            session.stop()
+
+        self._thread = UplinkThread(self.uplink, wait=None if self._live else wait, failed=failed)
+
+    def send(self, one: CapturedRead, lane: str, stored: Callable[[Appended], None]) -> None:
+        """Keeps a read, and calls `stored` once it is on disk. Raises what ended the uplink."""
+        crop = jpeg(one.crop)
+        sha256 = hashlib.sha256(crop).digest() if crop else b""
+        self.holding.put(to_plate_read(one, lane=lane, crop_sha256=sha256), crop, stored)
+        self._thread.check()
+
+    def close(self, *, whole: bool) -> bool:
+        """Delivers the rest; what can't be is told. False where a read could not even be kept.
+
+        whole: a finite source has come to its end; else there is no time to wait.
+        """
+        kept = True
+        try:
+            self.holding.close(self._wait if whole else LAST_WORDS)
+        except SpoolError as error:
+            say(str(error), error=True)
+            kept = False
+        finally:
+            if not self._thread.finish(None if whole else LAST_WORDS) and self._spool.depth():
+                say(_kept(self._spool))
+        return kept
+
+    def check(self) -> None:
+        """Raises what ended the uplink, with how many reads wait."""
+        try:
+            self._thread.check()
+        except UplinkError as error:
+            raise type(error)(f"{error}; {_kept(self._spool)}") from error
+
+
+def deliver(
+    session: Session,
+    line: Line,
+    *,
+    lane: str,
+    show: Callable[[CapturedRead, Appended], None],
+) -> bool:
+    """Runs a session to its end, and its reads to the server.
+
+    show: called with each read and its place, once it is in the spool. Returns whether every read
+    was kept. Raises what ended the uplink; the reads are in the spool then.
+    """
+    whole = kept = False
     try:
         for one in session.reads():
-            crop = jpeg(one.crop)
-            message = to_plate_read(
-                one, lane=lane, crop_sha256=hashlib.sha256(crop).digest() if crop else b""
-            )
-            where = spool.append([message], [crop] if crop else [])
-            show(
-                one,
-                {
-                    "reader": spool.reader_id,
-                    "epoch": where.epoch,
-                    "sequence": where.last,
-                    "captured_at": one.captured_at.isoformat(),
-                },
-            )
-            line.check()
+            line.send(one, lane, partial(show, one))
         whole = not session.live
     except UplinkError:
         pass  # Told below, once it is known how many reads are kept.
     finally:
-        if not line.finish(None if whole else LAST_WORDS) and spool.depth():
-            say(_kept(spool))
-    try:
-        line.check()
-    except UplinkError as error:
-        raise type(error)(f"{error}; {_kept(spool)}") from error
+        kept = line.close(whole=whole)
+    line.check()
+    return kept
 
 
 def _kept(spool: Spool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -35,6 +35,14 @@ class Settings(BaseSettings):
     """Folder of the spools; each reader's is the folder of its id inside."""
     spool_picture_mib: int = Field(default=512, ge=1)
     """MiB that waiting pictures may take; beyond it the oldest go, reads never."""
+
+    spool_max_mib: int = Field(default=0, ge=0)
+    """MiB that a spool's file may take, pictures and reads; 0: as many as the disk has."""
+
+    metrics: str = ""
+    """HOST:PORT where Prometheus metrics are served under /metrics; empty: nowhere."""
+    log: Literal["auto", "json", "text"] = "auto"
+    """Logs on stderr: JSON lines, plain text, or by whether stderr is a terminal."""
 
     ocr_model: str = "auto"
     """auto, a hub model's name, or the path of an ONNX model or of its folder."""
@@ -67,6 +75,14 @@ class Settings(BaseSettings):
     """A vehicle that stays is read after so long, once."""
     repeat_seconds: float = Field(default=10.0, ge=0)
     """The same plate again within so long is the same vehicle."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _address(cls, given: str) -> str:
+        host, _, port = given.rpartition(":")
+        if given and not (host and port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ValueError("write it as HOST:PORT, for example 127.0.0.1:9464")
+        return given
 
     @field_validator("picture_sides", "video_sides", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ Always true here:
  - a sequence is never given twice within an epoch: the counter moves in the transaction that
    stores the reads, and never back. Where that can't be proven, a new epoch begins;
  - a read leaves the spool only through `forget`, which is told what the server acknowledged;
+ - where there is no room, waiting pictures go first, oldest first, and reads never;
  - one process at a time has a spool open, and any thread of it may call.
 """
 
@@ -14,17 +15,18 @@ import hashlib
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lpr.errors import SpoolError
+from lpr.errors import SpoolError, SpoolFullError
 from lpr.spool_file import Epoch, SpoolFile, epochs_of
 from lpr.spool_identity import identity, new_witness, witness
+from lpr.spool_room import Room
 from proto.ring.v1.ingest_pb2 import PlateRead
 
 PICTURE_LIMIT = 256 * 1024
@@ -52,11 +54,18 @@ class Spool:
     """A reader's spool in a folder, made where there is none.
 
     picture_bytes: the most that waiting pictures may take; beyond it the oldest go, reads never.
-    Raises SpoolError where it is in use, another reader's, or damaged.
+    max_bytes: the most that its file may take (a write-ahead file of a few MiB comes on top);
+    None: as much as the disk has. Raises SpoolError where it is in use, another reader's, or
+    damaged, SpoolFullError where there is no room even to open it.
     """
 
     def __init__(
-        self, path: Path | str, reader_id: str, *, picture_bytes: int = 512 * 1024 * 1024
+        self,
+        path: Path | str,
+        reader_id: str,
+        *,
+        picture_bytes: int = 512 * 1024 * 1024,
+        max_bytes: int | None = None,
     ) -> None:
         if not READER_ID.fullmatch(reader_id):
             raise SpoolError(
@@ -64,14 +73,17 @@ class Spool:
             )
         self.path = Path(path)
         self.reader_id = reader_id
-        self._picture_bytes = picture_bytes
         self._guard = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         self._epoch_id, self._epoch, self._last_sequence = 0, "", 0
+        self.spooled = 0
+        """Reads taken since the spool was opened."""
         self._file = SpoolFile(self.path)
+        self._room = Room(self._file, picture_bytes=picture_bytes, max_bytes=max_bytes)
         try:
-            with self._file.transaction():
-                self._recognise()
+            last_time = witness(self.path)
+            self._room.write(lambda: self._recognise(last_time))
+            self._room.restrict()
             self._depth = int(self._file.run("depth").fetchone()[0])
             self.last_picture = int(self._file.run("last_picture").fetchone()[0])
             """Place of the newest picture ever waiting here; only grows."""
@@ -84,8 +96,9 @@ class Spool:
     def append(self, reads: Sequence[PlateRead], pictures: Iterable[bytes] = ()) -> Appended:
         """Stores reads and JPEG pictures in one durable transaction, in the order given.
 
-        The reads' own sequence is ignored. Raises SpoolError where the disk is full, ValueError
-        on a read over 64 KiB or a picture over 256 KiB; then nothing is stored.
+        The reads' own sequence is ignored. Where there is room for the reads alone, the pictures
+        are dropped. Raises SpoolFullError where there is no room, ValueError on a read over
+        64 KiB or a picture over 256 KiB; then nothing is stored.
         """
         bodies = [_body(read) for read in reads]
         shots = [(hashlib.sha256(jpeg).digest(), jpeg) for jpeg in pictures]
@@ -94,22 +107,19 @@ class Spool:
         with self._guard:
             first = self._last_sequence + 1
             last = self._last_sequence + len(bodies)
-            with self._file.transaction():
-                self._file.many(
-                    "add_read",
-                    [
-                        {"epoch": self._epoch_id, "sequence": sequence, "body": body}
-                        for sequence, body in enumerate(bodies, start=first)
-                    ],
-                )
-                self._file.run("set_last_sequence", epoch=self._epoch_id, last_sequence=last)
-                for sha256, jpeg in shots:
-                    self._file.run("add_picture", sha256=sha256, jpeg=jpeg)
-                if shots:
-                    self._drop_oldest_pictures()
-                    self.last_picture = int(self._file.run("last_picture").fetchone()[0])
+            try:
+                self._room.write(lambda: self._store(first, bodies, shots))
+            except SpoolFullError:
+                if not shots or not bodies:
+                    raise
+                self._room.write(lambda: self._store(first, bodies, []))
+                self._room.gone(len(shots))
+            if shots:
+                newest = int(self._file.run("last_picture").fetchone()[0])
+                self.last_picture = max(self.last_picture, newest)
             self._last_sequence = last
             self._depth += len(bodies)
+            self.spooled += len(bodies)
             where = Appended(self._epoch, first, last)
             listeners = list(self._listeners)
         for listener in listeners:
@@ -138,11 +148,15 @@ class Spool:
     def forget(self, epoch: str, upto: int) -> int:
         """Drops the reads the server acknowledged; returns how many."""
         with self._guard:
-            with self._file.transaction():
-                number = self._id_of(epoch)
-                gone: int = self._file.run("forget", epoch=number, upto=upto).rowcount
+            number = self._id_of(epoch)
+
+            def drop() -> int:
                 self._file.run("set_acknowledged", epoch=number, upto=upto)
+                return self._file.run("forget", epoch=number, upto=upto).rowcount
+
+            gone = self._room.write(drop)
             self._depth -= gone
+            self._file.keep_reserve()
             return gone
 
     def depth(self) -> int:
@@ -174,6 +188,11 @@ class Spool:
             row = self._file.run("oldest_with_reads").fetchone()
             return str(row[0]) if row else None
 
+    def epochs_with_reads(self) -> int:
+        """Epochs of which something is not acknowledged."""
+        with self._guard:
+            return int(self._file.run("epochs_with_reads").fetchone()[0])
+
     def epochs(self) -> list[Epoch]:
         """Every epoch that is still known, oldest first."""
         with self._guard:
@@ -181,8 +200,8 @@ class Spool:
 
     def start_epoch(self, reason: str) -> str:
         """New reads go to a new epoch from now on; returns its UUID."""
-        with self._guard, self._epoch_change():
-            self._create_epoch(reason)
+        with self._guard:
+            self._change_epoch(lambda: self._create_epoch(reason))
         return self._epoch
 
     def move_to_new_epoch(self, epoch: str, reason: str) -> str:
@@ -191,17 +210,21 @@ class Spool:
         Where `epoch` is the current one, a new one is begun first. One transaction: a crash leaves
         each read in exactly one epoch. Returns the UUID of the epoch they are now in.
         """
-        with self._guard, self._epoch_change():
+        with self._guard:
             number = self._id_of(epoch)
-            if number == self._epoch_id:
-                self._create_epoch(reason)
-            moved = self._file.run(
-                "move", epoch=number, target=self._epoch_id, after=self._last_sequence
-            ).rowcount
-            self._file.run("empty", epoch=number)
-            last = self._last_sequence + moved
-            self._file.run("set_last_sequence", epoch=self._epoch_id, last_sequence=last)
-            self._last_sequence = last
+
+            def move() -> None:
+                if number == self._epoch_id:
+                    self._create_epoch(reason)
+                moved = self._file.run(
+                    "move", epoch=number, target=self._epoch_id, after=self._last_sequence
+                ).rowcount
+                self._file.run("empty", epoch=number)
+                last = self._last_sequence + moved
+                self._file.run("set_last_sequence", epoch=self._epoch_id, last_sequence=last)
+                self._last_sequence = last
+
+            self._change_epoch(move)
         return self._epoch
 
     # ---- pictures ----------------------------------------------------------
@@ -216,16 +239,21 @@ class Spool:
         with self._guard:
             return int(self._file.run("picture_totals").fetchone()[0])
 
+    def pictures_dropped(self) -> int:
+        """Pictures that went undelivered, for want of room, since the spool was opened."""
+        return self._room.dropped
+
     def forget_pictures(self, hashes: Iterable[bytes]) -> None:
         """Drops pictures that the server has stored, or never will."""
-        with self._guard, self._file.transaction():
-            self._file.many("forget_picture", [{"sha256": sha256} for sha256 in hashes])
+        rows = [{"sha256": sha256} for sha256 in hashes]
+        with self._guard:
+            self._room.write(lambda: self._file.many("forget_picture", rows))
 
     # ---- the rest ----------------------------------------------------------
 
     def note(self, key: str, value: str) -> None:
-        """Keeps a fact for `lpr status`, such as the clock's offset."""
-        with self._guard, self._file.transaction():
+        """Keeps a fact for `lpr status`, such as the clock's offset; not where there is no room."""
+        with self._guard, suppress(SpoolFullError), self._file.transaction():
             self._file.run("set_note", key=key, value=value)
 
     def on_append(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -257,8 +285,25 @@ class Spool:
 
     # ---- within ------------------------------------------------------------
 
-    def _recognise(self) -> None:
-        """Finds the current epoch, or begins one where the counter can't be trusted."""
+    def _store(self, first: int, bodies: list[bytes], shots: list[tuple[bytes, bytes]]) -> None:
+        rows = [
+            {"epoch": self._epoch_id, "sequence": sequence, "body": body}
+            for sequence, body in enumerate(bodies, start=first)
+        ]
+        self._file.many("add_read", rows)
+        self._file.run(
+            "set_last_sequence", epoch=self._epoch_id, last_sequence=first + len(bodies) - 1
+        )
+        for sha256, jpeg in shots:
+            self._file.run("add_picture", sha256=sha256, jpeg=jpeg)
+        if shots:
+            self._room.trim_pictures()
+
+    def _recognise(self, last_time: str) -> None:
+        """Finds the current epoch, or begins one where the counter can't be trusted.
+
+        last_time: the witness of the opening before this one.
+        """
         owner = self._file.run("get_note", key="reader").fetchone()
         if owner is not None and owner[0] != self.reader_id:
             raise SpoolError(
@@ -267,7 +312,7 @@ class Spool:
             )
         self._file.run("set_note", key="reader", value=self.reader_id)
         known = self._file.run("get_note", key="identity").fetchone()
-        here = identity(self._file.path, witness(self.path))
+        here = identity(self._file.path, last_time)
         current = self._file.run("current_epoch").fetchone()
         if current is None:
             self._create_epoch("new spool")
@@ -282,13 +327,20 @@ class Spool:
         token = new_witness(self.path)
         self._file.run("set_note", key="identity", value=identity(self._file.path, token))
 
-    @contextmanager
-    def _epoch_change(self) -> Iterator[None]:
-        """A transaction that, where it fails, leaves the current epoch as it was."""
+    def _change_epoch(self, change: Callable[[], None]) -> None:
+        """A transaction that, where it fails, leaves the current epoch as it was.
+
+        It may go beyond the limit: what it needs more of is free again when it is done, and
+        without it a full spool could be stuck.
+        """
         before = self._epoch_id, self._epoch, self._last_sequence
+
+        def work() -> None:
+            self._adopt(*before)
+            change()
+
         try:
-            with self._file.transaction():
-                yield
+            self._room.write_beyond(work)
         except BaseException:
             self._adopt(*before)
             raise
@@ -312,13 +364,6 @@ class Spool:
         if row is None:
             raise SpoolError(f"the spool {self.path} has no epoch {epoch}")
         return int(row[0])
-
-    def _drop_oldest_pictures(self) -> None:
-        total = int(self._file.run("picture_totals").fetchone()[1])
-        while total > self._picture_bytes:
-            sha256, size = self._file.run("oldest_picture").fetchone()
-            self._file.run("forget_picture", sha256=sha256)
-            total -= size
 
 
 def _body(read: PlateRead) -> bytes:

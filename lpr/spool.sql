@@ -59,6 +59,10 @@ SELECT uuid FROM epochs
 WHERE EXISTS (SELECT 1 FROM reads WHERE reads.epoch = epochs.id)
 ORDER BY id LIMIT 1;
 
+-- name: epochs_with_reads
+SELECT count(*) FROM epochs
+WHERE EXISTS (SELECT 1 FROM reads WHERE reads.epoch = epochs.id);
+
 -- name: epoch
 SELECT id, uuid, last_sequence, acknowledged FROM epochs WHERE uuid = :uuid;
 

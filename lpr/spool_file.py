@@ -1,24 +1,35 @@
 """The spool's file: one process at a time, durable transactions, named statements.
 
 Always true here: the folder's lock is held while the file is open; every transaction is on disk
-when it returns (WAL, synchronous=FULL); an SQLite error leaves as a SpoolError of one line.
+when it returns (WAL, synchronous=FULL); an SQLite error leaves as a SpoolError of one line, and a
+lack of room as a SpoolFullError. A reserve lies beside the database while the disk has room for it:
+on a full disk even dropping something has to be written first, and letting go of the reserve makes
+the room for that.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lpr.errors import SpoolError
+from lpr.errors import SpoolError, SpoolFullError
 
 DATABASE = "spool.sqlite"
+RESERVE, RESERVE_BYTES = "reserve", 1024 * 1024
+"""A file that is there to be let go of, and its size."""
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+# A quota and a limit on files reach us as SQLITE_IOERR_WRITE: SQLite knows ENOSPC alone.
+_ALL_PAGES = 2**32 - 2
+"""The most that SQLite allows."""
 SQL = {
     name: text.strip()
     for name, text in re.findall(
@@ -61,7 +72,14 @@ class SpoolFile:
             ) from error
         try:
             self._take_lock(folder)
-            self._connection = self._connect(folder)
+            self._has_reserve = (folder / RESERVE).exists()
+            try:
+                self._connection = self._connect(folder)
+            except SpoolFullError:
+                if not self.release_reserve():
+                    raise
+                self._connection = self._connect(folder)
+            self.keep_reserve()
         except BaseException:
             self._lock.close()
             raise
@@ -86,16 +104,76 @@ class SpoolFile:
                 if self._connection.in_transaction:
                     self.run("rollback")
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            if _is_full(error):
+                raise self._full(error) from error
             raise SpoolError(
-                f"the spool {self.path.parent} can't be written ({error}); "
-                "make room on its disk, nothing that it holds is lost"
+                f"the spool {self.path.parent} can't be written ({error}); look at its disk and "
+                "who may write there, nothing that it holds is lost"
             ) from error
 
     def close(self) -> None:
         """Closes the file, then lets go of the folder."""
         self._connection.close()
         self._lock.close()
+
+    # ---- room --------------------------------------------------------------
+
+    def limit(self, size: int | None) -> None:
+        """The most bytes that the file may take; None: as many as the disk has.
+
+        A file that is larger already stays so, and grows no further.
+        """
+        page = int(self._connection.execute("PRAGMA page_size").fetchone()[0])
+        pages = max(1, size // page) if size else _ALL_PAGES
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def at_limit(self) -> bool:
+        """Whether the file is as large as `limit` allows."""
+        pages, most = (
+            int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "max_page_count")
+        )
+        return pages >= most
+
+    def checkpoint(self) -> None:
+        """Has the write-ahead file begin anew, as far as that can be."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def keep_reserve(self) -> None:
+        """Makes the reserve where it is missing and the disk has plenty of room for it."""
+        if self._has_reserve:
+            return
+        path = self.path.with_name(RESERVE)
+        try:
+            space = os.statvfs(path.parent)
+            if space.f_bavail * space.f_frsize < 4 * RESERVE_BYTES:
+                return
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            self._has_reserve = True
+        except OSError:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def release_reserve(self) -> bool:
+        """Lets the disk have the reserve's room; False where there is none left."""
+        path = self.path.with_name(RESERVE)
+        try:
+            path.unlink()
+        except OSError:
+            return False
+        self._has_reserve = False
+        return True
+
+    def _full(self, error: Exception) -> SpoolFullError:
+        return SpoolFullError(
+            f"the spool {self.path.parent} is full ({error}): make room on its disk, or raise "
+            "LPR_SPOOL_MAX_MIB; nothing that it holds is lost"
+        )
+
+    # ---- within ------------------------------------------------------------
 
     def _take_lock(self, folder: Path) -> None:
         try:
@@ -107,22 +185,34 @@ class SpoolFile:
                 f"the spool {folder} is in use by process {holder}; stop that one, "
                 "or give this reader its own id or LPR_SPOOL"
             ) from error
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        with suppress(OSError):  # For people's eyes only: a full disk may do without.
+            os.ftruncate(self._lock.fileno(), 0)
+            os.write(self._lock.fileno(), str(os.getpid()).encode())
 
     def _connect(self, folder: Path) -> sqlite3.Connection:
+        connection = None
         try:
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(SQL["schema"])
         except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            if _is_full(error):
+                raise self._full(error) from error
             raise SpoolError(
                 f"the spool {folder} can't be opened ({error}); move the folder aside, "
                 "keep it as evidence, and start again"
             ) from error
         return connection
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code in _FULL or code & 0xFF == sqlite3.SQLITE_FULL
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,19 @@ import random
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
 from lpr.delivery import Delivery, Health, Pace, idle
-from lpr.errors import RefusedError, SupersededError, UndeliveredError
+from lpr.errors import RefusedError, SpoolFullError, SupersededError, UndeliveredError
 from lpr.spool import Spool
 from lpr.uplink_stream import StalledError, Stream
 from proto.ring.v1.ingest_pb2_grpc import IngestServiceStub
+
+if TYPE_CHECKING:
+    from proto.ring.v1.ingest_pb2_grpc import IngestServiceAsyncStub
 
 __all__ = ["Delivery", "Health", "Pace", "Uplink"]
 
@@ -32,6 +36,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 REFUSED_PAUSE = 30.0
 """Seconds a patient uplink waits after it was refused: a person has to act first."""
 _OPTIONS = [
+    # The ring is reached directly: a proxy that a machine has for the web knows no way to it.
+    ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5000),
@@ -46,6 +52,10 @@ _REFUSALS = {
     grpc.StatusCode.OUT_OF_RANGE,
 }
 _log = logging.getLogger("lpr.uplink")
+
+
+class _Refused(Exception):  # noqa: N818 - a turn of the road, no error
+    """The server said no; a person has to act before it is of use to ask again."""
 
 
 class Uplink:
@@ -121,42 +131,59 @@ class Uplink:
         async with self._channel() as channel:
             stub = IngestServiceStub(channel)
             while not self._all_delivered():
-                epoch = self._spool.oldest_epoch_with_reads() or self._spool.epoch
-                finishing = self._finishing
-                stream = Stream(
-                    self._spool,
-                    epoch,
-                    stub.StreamReads(),
-                    pace=self._pace,
-                    health=self._health,
-                    delivery=self.delivery,
-                    wake=self._wake,
-                    finishing=lambda: self._finishing,
-                    one_by_one=epoch in self._careful,
-                    software=software(),
-                )
+                stream = self._stream(stub)
+                full = False
                 try:
-                    await stream.run()
-                    if finishing and stream.half_closed and not stream.resending:
-                        self._pictures_offered = epoch == self._spool.epoch
-                    if stream.advanced:
+                    if await self._advance(stream, patient=patient):
                         pause = FIRST_PAUSE
                         continue
-                    if not stream.half_closed:
-                        self._say("the server closed the stream")
-                except StalledError as error:
+                except _Refused:
+                    pause = max(pause, REFUSED_PAUSE)
+                except SpoolFullError as error:
+                    # Nothing is acknowledged that is not forgotten: it is sent again.
                     self._say(str(error))
-                except grpc.aio.AioRpcError as error:
-                    if self._conflicted(error, epoch, resending=stream.resending):
-                        continue
-                    if self._judge(error, patient=patient):
-                        pause = max(pause, REFUSED_PAUSE)
+                    full = True
                 finally:
                     self.delivery.connected = False
-                if stream.greeted:
+                if stream.greeted and not full:
                     self._trouble, pause = "", min(pause, FIRST_PAUSE)
                 await self._rest(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads readers
                 pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _stream(self, stub: IngestServiceAsyncStub) -> Stream:
+        """A stream of the epoch to deliver next."""
+        epoch = self._spool.oldest_epoch_with_reads() or self._spool.epoch
+        return Stream(
+            self._spool,
+            epoch,
+            stub.StreamReads(),
+            pace=self._pace,
+            health=self._health,
+            delivery=self.delivery,
+            wake=self._wake,
+            finishing=lambda: self._finishing,
+            one_by_one=epoch in self._careful,
+            software=software(),
+        )
+
+    async def _advance(self, stream: Stream, *, patient: bool) -> bool:
+        """Runs a stream to its end; whether to go on at once. Raises what ends the uplink."""
+        finishing = self._finishing
+        try:
+            await stream.run()
+            if finishing and stream.half_closed and not stream.resending:
+                self._pictures_offered = stream.epoch == self._spool.epoch
+            if stream.advanced:
+                return True
+            if not stream.half_closed:
+                self._say("the server closed the stream")
+        except StalledError as error:
+            self._say(str(error))
+        except grpc.aio.AioRpcError as error:
+            if self._conflicted(error, stream.epoch, resending=stream.resending):
+                return True
+            self._judge(error, patient=patient)
+        return False
 
     def _channel(self) -> grpc.aio.Channel:
         if self._credentials is not None:
@@ -186,8 +213,8 @@ class Uplink:
         _log.warning("the server knows other reads by these numbers: a new epoch begins")
         return True
 
-    def _judge(self, error: grpc.aio.AioRpcError, *, patient: bool) -> bool:
-        """Raises what ends the uplink; True where it was refused but goes on."""
+    def _judge(self, error: grpc.aio.AioRpcError, *, patient: bool) -> None:
+        """Raises what ends the uplink, and _Refused where it was refused but goes on."""
         said = " ".join((error.details() or error.code().name).split())
         if error.code() == grpc.StatusCode.ABORTED:
             raise SupersededError(
@@ -196,14 +223,14 @@ class Uplink:
             )
         if error.code() not in _REFUSALS:
             self._say(said)
-            return False
+            return
         text = f"refuses reader {self._spool.reader_id}: {said}"
         if error.code() == grpc.StatusCode.NOT_FOUND and "import" not in said:
             text += " (register it with 'ring readers import')"
         if not patient:
             raise RefusedError(f"{self._server} {text}")
         self._say(text)
-        return True
+        raise _Refused
 
     async def _rest(self, seconds: float) -> None:
         """Waits before the next attempt; `finish` cuts it short once."""

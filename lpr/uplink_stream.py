@@ -12,6 +12,7 @@ Always true here:
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import grpc
 import grpc.aio
 
 from lpr.delivery import Delivery, Health, Pace
+from lpr.errors import SpoolFullError
 from lpr.spool import BATCH_READS, Spool
 from proto.ring.v1.ingest_pb2 import (
     PictureUpload,
@@ -32,8 +34,13 @@ from proto.ring.v1.ingest_pb2 import (
 )
 
 RESEND_BATCH = 100
+FULL_PAUSE = 1.0
+"""Seconds until a full disk is tried again."""
 PICTURES_OUT = 4
 """Pictures that may be on their way at a time."""
+
+
+_log = logging.getLogger("lpr.uplink")
 
 
 class StalledError(Exception):
@@ -60,7 +67,7 @@ class Stream:
         one_by_one: bool,
         software: str,
     ) -> None:
-        self._spool, self._epoch, self._call = spool, epoch, call
+        self._spool, self.epoch, self._call = spool, epoch, call
         self._pace, self._health, self._delivery = pace, health, delivery
         self._wake, self._finishing = wake, finishing
         self._one_by_one = one_by_one
@@ -132,15 +139,16 @@ class Stream:
 
     async def _send(self) -> None:
         hello = ReaderHello(
-            reader_id=self._spool.reader_id, epoch=self._epoch, software_version=self._software
+            reader_id=self._spool.reader_id, epoch=self.epoch, software_version=self._software
         )
         self._hello_at = time.time()
         await self._call.write(StreamReadsRequest(hello=hello))
         await self._answer_after(0)
         self._delivery.connected = True
         self._delivery.streams += 1
-        current = self._epoch == self._spool.epoch
-        if current and self._resume > self._spool.last_sequence_of(self._epoch):
+        _log.info("connected as %s, epoch %s", self._spool.reader_id, self.epoch)
+        current = self.epoch == self._spool.epoch
+        if current and self._resume > self._spool.last_sequence_of(self.epoch):
             await asyncio.to_thread(self._spool.start_epoch, "the server is ahead of the counter")
         if await self._pending(0, self._resume, 1):
             self.resending = True
@@ -177,11 +185,11 @@ class Stream:
             if now >= status_at:
                 status_at = now + self._pace.status_every
                 await self._status()
-            draining = self._epoch != self._spool.epoch or self._finishing()
-            backlog = self._spool.last_sequence_of(self._epoch) - self._sent
+            draining = self.epoch != self._spool.epoch or self._finishing()
+            backlog = self._spool.last_sequence_of(self.epoch) - self._sent
             if backlog <= 0:
                 waiting_since = 0.0
-                if self._epoch == self._spool.epoch and self._spool.last_picture > picture:
+                if self.epoch == self._spool.epoch and self._spool.last_picture > picture:
                     if len(self._pictures_out) < PICTURES_OUT:
                         picture = await self._send_picture(picture)
                         continue
@@ -202,7 +210,7 @@ class Stream:
         reads = await self._pending(self._sent, None, BATCH_READS)
         if not reads:
             # Sequences that are nowhere: they were given, and moved or dropped.
-            self._sent = self._spool.last_sequence_of(self._epoch)
+            self._sent = self._spool.last_sequence_of(self.epoch)
             return
         self._sent = reads[-1].sequence
         self._out.append((self._sent, time.monotonic()))
@@ -234,8 +242,8 @@ class Stream:
 
     async def _pending(self, after: int, upto: int | None, most: int) -> list[PlateRead]:
         if upto is None:
-            return await asyncio.to_thread(self._spool.pending, self._epoch, after=after, most=most)
-        return await asyncio.to_thread(self._spool.pending, self._epoch, after, upto, most)
+            return await asyncio.to_thread(self._spool.pending, self.epoch, after=after, most=most)
+        return await asyncio.to_thread(self._spool.pending, self.epoch, after, upto, most)
 
     async def _change(self, seconds: float) -> None:
         try:
@@ -296,14 +304,21 @@ class Stream:
 
     async def _flush(self) -> None:
         """Forgets what is acknowledged; acknowledgements that come meanwhile go together."""
+        told = False
         while not self._ended:
             await self._acks.wait()
             self._acks.clear()
             if self._acknowledged > self._forgotten:
-                await self._forget(self._acknowledged)
+                try:
+                    await self._forget(self._acknowledged)
+                except SpoolFullError as error:
+                    if not told:
+                        _log.warning("%s; what the server has is forgotten later", error)
+                    told = True
+                    asyncio.get_running_loop().call_later(FULL_PAUSE, self._acks.set)
 
     async def _forget(self, upto: int) -> None:
-        gone = await asyncio.to_thread(self._spool.forget, self._epoch, upto)
+        gone = await asyncio.to_thread(self._spool.forget, self.epoch, upto)
         self._delivery.acknowledged += gone
         self._forgotten = max(self._forgotten, upto)
         self._delivery.progressed = time.monotonic()
