@@ -327,6 +327,10 @@ async def _write(options: argparse.Namespace, settings: Settings) -> None:
                 options=[
                     ("grpc.so_reuseport", 0),
                     ("grpc.max_receive_message_length", _MAX_MESSAGE),
+                    # A reader or subscriber whose line is cut is noticed, and may ask us as well.
+                    ("grpc.keepalive_time_ms", 30_000),
+                    ("grpc.keepalive_timeout_ms", 10_000),
+                    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
                 ],
             )
             process.serve_on(server)

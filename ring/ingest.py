@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from uuid import UUID
 
 import structlog
-from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.events_pb2 import TIME_QUALITY_SUSPECT, StoredRead, StoredReject
@@ -181,6 +181,7 @@ class Committer:
         stream = work.stream
         self._at = self._now()
         self._received = from_micros(int(self._at * 1000) * 1000)
+        events, before = self._events, len(self._events)
         try:
             if work.reads is None:
                 self._open(stream)
@@ -191,7 +192,9 @@ class Committer:
                 answer = self._accept(stream, list(work.reads))
         except RingError as error:
             answer = Answer(stream.committed, 0, error=error)
-        except PersistenceError as error:
+        except Exception as error:
+            # Nothing of this message may be stored. (A commit on the way began a new list.)
+            del self._events[before if self._events is events else 0 :]
             answer = Answer(0, 0, error=self._unavailable(error))
         if answer.error is not None and stream.ended is None:
             stream.ended = answer.error
@@ -364,11 +367,9 @@ class Committer:
                 positions = self._log.insert_events(events)
                 assert positions
                 self._head = positions[-1]
-            except IntegrityError as error:
-                # Another process wrote to these logs. Every stream says hello again, and so
-                # learns what is stored.
-                self._fail(answers, self._unavailable(error))
-            except PersistenceError as error:
+            except Exception as error:
+                # An IntegrityError too: another process wrote to these logs. Every stream says
+                # hello again, and so learns what is stored.
                 self._fail(answers, self._unavailable(error))
             else:
                 self.trouble = ""
@@ -393,7 +394,7 @@ class Committer:
     def _unavailable(self, error: Exception) -> Unavailable:
         self.trouble = f"can't be written: {error}"
         metrics.COMMITS_FAILED.inc()
-        _log.error("the event log can't be written", error=str(error))
+        _log.error("the event log can't be written", exc_info=error)
         return Unavailable(
             f"the server can't store just now ({error}): nothing of this is acknowledged, send "
             "it again"

@@ -189,9 +189,9 @@ class Matcher:
             try:
                 with self._stepping:
                     went = self._step()
-            except PersistenceError as error:
-                self.trouble = str(error)
-                _log.error("matching waits for the event log", error=self.trouble)
+            except Exception as error:
+                self.trouble = f"stands at {self.position} and tries again: {error}"
+                _log.error("matching tries again", exc_info=error)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
                 continue

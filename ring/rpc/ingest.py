@@ -268,6 +268,8 @@ class _Session:
 
     async def _respond(self) -> None:
         """One cumulative response for all that was answered meanwhile."""
+        if self._position is None and not self._answers:
+            return  # the first response is the resume point, even where a picture was quicker
         answers, self._answers = self._answers, []
         response = StreamReadsResponse(
             stored_pictures=self._stored, rejected_pictures=self._refused

@@ -135,15 +135,9 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
     ) -> list[tuple[int, str, bytes]]:
         """(position, topic, state) of the events after a position."""
         params = {"after": after, "stop": _END if stop is None else stop, "limit": limit}
-        with self.datastore.get_connection(commit=False) as connection:
-            # Past the library's cursor, whose rows are objects of a kind that cost more.
-            cursor = connection.cursor().sqlite_cursor
-            cursor.row_factory = None
-            rows: list[tuple[int, str, bytes]] = cursor.execute(
-                _SQL["select_states"], params
-            ).fetchall()
-            cursor.close()
-            return rows
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(_SQL["select_states"], params)
+            return list(map(tuple, cursor.fetchall()))
 
     def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions."""
