@@ -23,6 +23,15 @@ INSERT INTO log_identity VALUES (1, %(log_id)s) ON CONFLICT DO NOTHING
 -- name: select_identity
 SELECT log_id FROM log_identity
 
+-- name: lock_events
+-- Writers go one after the other, so that positions become visible in order. Reading goes on.
+LOCK TABLE ring_events IN EXCLUSIVE MODE; NOTIFY ring_events
+
+-- name: insert_events
+INSERT INTO ring_events (originator_id, originator_version, topic, state)
+SELECT * FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[], %(topics)b::text[], %(states)b::bytea[])
+RETURNING notification_id
+
 -- name: select_page
 SELECT notification_id, originator_id, originator_version, topic, state
 FROM ring_events
