@@ -1,12 +1,13 @@
 """From stored events to rows: what a stretch of the log adds to the tables.
 
 Always true here: the rows of an event depend on that event alone, so a stretch that is read again
-gives the same rows again, and the tables drop what comes twice.
+gives the same rows again, and the tables drop what comes twice; an event that can't be read ends
+the stretch before it, so it holds nothing back but what comes after it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,8 @@ from proto.ring.v1.events_pb2 import (
     CheckpointPlaced,
     StoredRead,
 )
-from ring.store import unseal
+from ring.errors import StateForbids
+from ring.store import UnreadableEventError, unseal
 from ring.values import ReadIds, micros
 
 READ = "ring.read"
@@ -67,28 +69,25 @@ READ_SCHEMA = pa.schema(
 )
 
 
-class Stored(Protocol):
-    """What is needed of the log's notifications."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def topic(self) -> str: ...
-    @property
-    def state(self) -> bytes: ...
+# An event of the log, as select_states gives it: position, topic, state.
+Stored = tuple[int, str, bytes]
 
 
-class UnknownEventError(Exception):
-    """An event that this version does not know."""
+class UnknownEventError(StateForbids):
+    """An event that this version does not know, or can't read."""
 
 
 @dataclass
 class Batch:
-    """Rows to insert: (table, rows) pairs, reads first."""
+    """Rows to insert: (table, rows) pairs, reads first.
+
+    `stopped_by` is why the events after `last_position` are not in it.
+    """
 
     last_position: int
     reads: int
     inserts: list[tuple[str, Any]]
+    stopped_by: UnknownEventError | None = None
 
 
 class Batches:
@@ -98,24 +97,35 @@ class Batches:
         self._log_id = log_id
         self._keys: dict[tuple[str, str], ReadIds] = {}
 
-    def of(self, notifications: Sequence[Stored]) -> Batch:
-        """The rows of a stretch of the log, which is not empty.
+    def of(self, events: Sequence[Stored]) -> Batch:
+        """The rows of a stretch of the log, which is not empty, up to an event that is not known.
 
-        UnknownEventError, or UnreadableEventError of ring.store, names the position.
+        UnknownEventError, which names the position, where that is the first.
         """
-        reads = [n for n in notifications if n.topic == READ]
-        inserts = list(_split_by_month(self._read_rows(reads))) if reads else []
-        if len(reads) < len(notifications):
-            inserts += self._other_rows([n for n in notifications if n.topic != READ])
-        return Batch(notifications[-1].id, len(reads), inserts)
+        known, stopped_by = _known(events)
+        try:
+            return self._of(known, stopped_by)
+        except UnreadableEventError:
+            known, stopped_by = _readable(known)
+            return self._of(known, stopped_by)
 
-    def _read_rows(self, notifications: Sequence[Stored]) -> pa.Table:
+    def _of(self, events: Sequence[Stored], stopped_by: UnknownEventError | None) -> Batch:
+        if not events:
+            assert stopped_by
+            raise stopped_by
+        reads = [e for e in events if e[1] == READ]
+        inserts = list(_split_by_month(self._read_rows(reads))) if reads else []
+        if len(reads) < len(events):
+            inserts += self._other_rows([e for e in events if e[1] != READ])
+        return Batch(events[-1][0], len(reads), inserts, stopped_by)
+
+    def _read_rows(self, events: Sequence[Stored]) -> pa.Table:
         rows: list[tuple[Any, ...]] = []
         append = rows.append
         parse = StoredRead.FromString
         keys = self._keys
-        for notification in notifications:
-            stored = parse(unseal(notification.state))
+        for position, _, state in events:
+            stored = parse(unseal(state))
             read = stored.read
             at = stored.received_at
             received = at.seconds * 1_000_000 + at.nanos // 1000
@@ -131,7 +141,7 @@ class Batches:
                 key = keys[reader, epoch] = ReadIds(reader, epoch)
             append(
                 (
-                    notification.id,
+                    position,
                     read.plate,
                     captured,
                     received,
@@ -155,30 +165,39 @@ class Batches:
         ]
         return pa.Table.from_arrays(arrays, schema=READ_SCHEMA)
 
-    def _other_rows(self, notifications: Sequence[Stored]) -> list[tuple[str, Any]]:
+    def _other_rows(self, events: Sequence[Stored]) -> list[tuple[str, Any]]:
         tables: dict[str, list[dict[str, Any]]] = {}
-        for notification in notifications:
-            body = unseal(notification.state)
-            at = {"log": self._log_id, "position": notification.id}
-            match notification.topic:
-                case "ring.alert.raised":
-                    row = match_row(AlertRaised.FromString(body))
-                    tables.setdefault("hotlist_matches", []).append(row | at)
-                case "ring.alert.acknowledged":
-                    row = state_row(AlertAcknowledged.FromString(body))
-                    tables.setdefault("hotlist_match_states", []).append(row | at)
-                case "ring.alert.resolved":
-                    row = state_row(AlertResolved.FromString(body))
-                    tables.setdefault("hotlist_match_states", []).append(row | at)
-                case "ring.checkpoint.registered" | "ring.checkpoint.moved":
-                    row = _checkpoint_row(CheckpointPlaced.FromString(body))
-                    tables.setdefault("checkpoints", []).append(row | at)
-                case topic if topic not in IGNORED:
-                    raise UnknownEventError(
-                        f"the event at position {notification.id} has the topic {topic!r}, which "
-                        "this version does not know: run the version that wrote it, or a newer one"
-                    )
+        for position, topic, state in events:
+            body = unseal(state)
+            if topic not in IGNORED:
+                table, row_of = _ROWS[topic]
+                at = {"log": self._log_id, "position": position}
+                tables.setdefault(table, []).append(row_of(body) | at)
         return [(table, pa.Table.from_pylist(rows)) for table, rows in tables.items()]
+
+
+def _known(events: Sequence[Stored]) -> tuple[Sequence[Stored], UnknownEventError | None]:
+    if {topic for _, topic, _ in events} <= _KNOWN:
+        return events, None
+    for index, (position, topic, _) in enumerate(events):
+        if topic not in _KNOWN:
+            return events[:index], UnknownEventError(
+                f"the event at position {position} has the topic {topic!r}, which this version "
+                "does not know: run the version that wrote it, or a newer one"
+            )
+    raise AssertionError("one topic is not known")
+
+
+def _readable(events: Sequence[Stored]) -> tuple[Sequence[Stored], UnknownEventError | None]:
+    for index, (position, _, state) in enumerate(events):
+        try:
+            unseal(state)
+        except UnreadableEventError as error:
+            return events[:index], UnknownEventError(
+                f"the event at position {position} can't be read ({error}): run the version that "
+                "wrote it, or a newer one"
+            )
+    raise AssertionError("one event can't be read")
 
 
 def _checkpoint_row(body: CheckpointPlaced) -> dict[str, Any]:
@@ -189,6 +208,28 @@ def _checkpoint_row(body: CheckpointPlaced) -> dict[str, Any]:
         "longitude": body.longitude,
         "placed_at": pa.scalar(micros(body.at), _TIME),
     }
+
+
+_ROWS: dict[str, tuple[str, Callable[[bytes], dict[str, Any]]]] = {
+    "ring.alert.raised": ("hotlist_matches", lambda b: match_row(AlertRaised.FromString(b))),
+    "ring.alert.acknowledged": (
+        "hotlist_match_states",
+        lambda b: state_row(AlertAcknowledged.FromString(b)),
+    ),
+    "ring.alert.resolved": (
+        "hotlist_match_states",
+        lambda b: state_row(AlertResolved.FromString(b)),
+    ),
+    "ring.checkpoint.registered": (
+        "checkpoints",
+        lambda b: _checkpoint_row(CheckpointPlaced.FromString(b)),
+    ),
+    "ring.checkpoint.moved": (
+        "checkpoints",
+        lambda b: _checkpoint_row(CheckpointPlaced.FromString(b)),
+    ),
+}
+_KNOWN = {READ, *IGNORED, *_ROWS}
 
 
 def _split_by_month(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:

@@ -15,10 +15,11 @@ import structlog
 
 from projections.batch import Batches, Stored, UnknownEventError
 from projections.clickhouse import ClickHouseError, Client
-from ring.store import EventLog, UnreadableEventError
+from ring.store import EventLog, Growth
 
 MOST_EVENTS = 20_000
-_IDLE_SECONDS = 0.025
+# The log tells when it has grown; somebody who missed that looks again so often.
+_IDLE_SECONDS = 1.0
 # Small inserts are put off until the one before is so long ago, unless somebody waits for them.
 _LINGER_SECONDS = 0.15
 _LINGER_EVENTS = 2_000
@@ -47,16 +48,19 @@ class Projection:
 
     def events(self, stop: int | None = None) -> Sequence[Stored]:
         """The events that come next, up to and including the position `stop`."""
-        return self._log.select_notifications(
-            self.position, MOST_EVENTS, stop, inclusive_of_start=False
-        )
+        return self._log.select_states(self.position, MOST_EVENTS, stop)
 
     def apply(self, events: Sequence[Stored]) -> None:
-        """Inserts the rows of these events, then saves the position."""
+        """Inserts the rows of these events, then saves the position.
+
+        UnknownEventError after what comes before such an event is in.
+        """
         batch = self._batches.of(events)
         for table, rows in batch.inserts:
             self._client.insert(table, rows)
         self.save(batch.last_position)
+        if batch.stopped_by:
+            raise batch.stopped_by
 
     def save(self, position: int) -> None:
         """Saves the position: every row up to it is in."""
@@ -76,7 +80,10 @@ class Follower:
         self.projection = projection
         self.health = "starting"
         self._stopping = threading.Event()
-        self._wake = threading.Event()
+        # Two reasons to look at the log: it may have grown; somebody waits for what is there.
+        self._grew = threading.Event()
+        self._hurry = threading.Event()
+        self._growth: Growth | None = None
         self._turn = threading.Lock()
         self._open = threading.Event()
         self._open.set()
@@ -91,14 +98,17 @@ class Follower:
 
     def start(self) -> None:
         """Begins to follow."""
+        self._growth = self._log.growth(self._grew.set)
         self._thread.start()
 
     def stop(self) -> None:
         """Ends after the batch that is being applied. Blocks until then."""
         self._stopping.set()
-        self._wake.set()
+        self._wake()
         if self._thread.is_alive():
             self._thread.join()
+        if self._growth:
+            self._growth.stop()
 
     async def reached(self, position: int) -> None:
         """Returns once the position is applied; meanwhile the follower does not linger."""
@@ -109,7 +119,7 @@ class Follower:
             if self.position >= position:
                 return
             self._waiting.append(waiter)
-        self._wake.set()
+        self._wake()
         try:
             await future
         finally:
@@ -147,17 +157,20 @@ class Follower:
                         inserted = time.monotonic()
             except Exception as error:
                 self._fail(error)
+                self._tell()
                 self._stopping.wait(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
                 failures += 1
                 continue
             failures = 0
             self.health = "ok"
             if not events:
-                self._pause(_IDLE_SECONDS)
+                self._grew.wait(_IDLE_SECONDS)
+                self._grew.clear()
             elif lingers:
-                self._pause(min(due, _LINGER_SECONDS))
+                self._hurry.wait(due)
             else:
                 self._tell()
+            self._hurry.clear()
 
     def _load(self) -> None:
         self.projection.load()
@@ -169,9 +182,9 @@ class Follower:
                 "with `ring restore`, or run `ring rebuild`"
             )
 
-    def _pause(self, seconds: float) -> None:
-        self._wake.wait(seconds)
-        self._wake.clear()
+    def _wake(self) -> None:
+        self._hurry.set()
+        self._grew.set()
 
     def _fail(self, error: Exception) -> None:
         health = _explain(error)
@@ -199,8 +212,10 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 def _explain(error: Exception) -> str:
     """One line without a plate: what ClickHouse says may quote rows."""
-    if isinstance(error, UnknownEventError | UnreadableEventError | _LogIsShorterError):
+    if isinstance(error, UnknownEventError | _LogIsShorterError):
         return str(error)
+    if isinstance(error, ClickHouseError) and error.code is None:
+        return "ClickHouse can't be reached; trying again: see that it runs"
     if isinstance(error, ClickHouseError):
         return (
             f"ClickHouse refuses (code {error.code}); trying again: see that it runs and has room"

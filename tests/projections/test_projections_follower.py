@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -237,12 +238,23 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-def test_an_event_of_a_newer_version_stops_it_and_health_says_why(world: World) -> None:
+@pytest.mark.parametrize("sealed", [True, False])
+def test_an_event_of_a_newer_version_stops_it_after_those_before(
+    world: World, sealed: bool
+) -> None:
+    last = world.see(Seen("AB123CD", T0), Seen("AB123CD", T0 + SECOND))
+    if sealed:
+        at = world.happen("ring.something.new", ReaderRevoked())
+    else:
+        unknown_format = replace(Seen("AB123CD", T0, sequence=9).stored(), state=b"\x09\x00x")
+        at = world.insert([unknown_format])
+    world.see(Seen("AB123CD", T0 + 2 * SECOND))
     with following(world) as follower:
-        last = world.see(Seen("AB123CD", T0))
-        world.happen("ring.something.new", ReaderRevoked())
-        assert within(5, lambda: "ring.something.new" in follower.health)
-        assert follower.position <= last, "it does not pass it"
+        assert within(5, lambda: f"position {at}" in follower.health)
+        assert ("ring.something.new" in follower.health) == sealed
+        assert follower.position == last, "what came before is applied, and nothing after"
+        asyncio.run(asyncio.wait_for(follower.reached(last), 5))
+        assert "a newer one" in follower.health
 
 
 def test_it_tries_again_until_clickhouse_answers(
