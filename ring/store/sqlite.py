@@ -16,6 +16,7 @@ import eventsourcing.sqlite as library
 from eventsourcing.persistence import (
     IntegrityError,
     Notification,
+    OperationalError,
     PersistenceError,
     ProcessRecorder,
     StoredEvent,
@@ -28,6 +29,7 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
     SQLiteProcessRecorder,
 )
+from eventsourcing.utils import retry
 
 from ring.errors import Unavailable
 from ring.store.log import EventLog, Growth
@@ -62,13 +64,12 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         ours = ("create_events", "create_topic_index", "create_identity")
         return tracking + [_SQL[name] for name in ours]
 
+    @retry((IntegrityError, OperationalError), max_attempts=40, wait=0.05)
     def create_table(self) -> None:
         """The schema, and the log's identity where it has none."""
-        try:
-            super().create_table()
-        except IntegrityError:
-            # Somebody else made it at the same time.
-            super().create_table()
+        # Tried again, for somebody else may be making it: SQLite does not wait for the change to
+        # WAL, and the library not for the tracking table.
+        super().create_table()
 
     def _create_table(self, c: SQLiteCursor) -> None:
         super()._create_table(c)
