@@ -4,10 +4,18 @@ import argparse
 import json
 from typing import Any
 
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.end_to_end import bare_recorder, end_to_end
+from tests.benchmarks.latency import latency
+from tests.benchmarks.postgres import plain_design, postgres
+
+
+def _compared(name: str, limit: float, result: dict[str, Any]) -> dict[str, Any]:
+    per_s = result["end_to_end_per_s"]
+    return {"benchmark": name, "per_s": per_s, "of_the_limit": round(per_s / limit, 3), **result}
 
 
 def main() -> None:
@@ -24,23 +32,35 @@ def main() -> None:
 
     with console.status("the event store alone"):
         limit = bare_recorder(200_000)
-    report({"benchmark": "bare recorder, 1,000 a transaction", "per_s": round(limit)})
+    report({"benchmark": "SQLite: bare recorder, 1,000 a transaction", "per_s": round(limit)})
     for batch in (100, 20):
         with console.status(f"end to end, {batch} reads a message"):
             result = end_to_end(options.reads, batch, options.entries)
+        report(_compared(f"SQLite: end to end, {batch} a message", limit, result))
+    with postgres() as dsn:
+        with console.status("the plain design"):
+            plain = plain_design(dsn, 10)
+        report({"benchmark": "PostgreSQL: plain design, one INSERT a read", "per_s": round(plain)})
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE bare")
+            connection.execute("CREATE DATABASE ours")
+        with console.status("the event store on PostgreSQL alone"):
+            limit = bare_recorder(100_000, dsn.replace("/postgres?", "/bare?"))
+        report({"benchmark": "PostgreSQL: bare recorder", "per_s": round(limit)})
+        with console.status("end to end on PostgreSQL"):
+            ours = dsn.replace("/postgres?", "/ours?")
+            result = end_to_end(options.reads, 100, options.entries, ours)
         report(
-            {
-                "benchmark": f"end to end, {batch} a message",
-                "per_s": result["end_to_end_per_s"],
-                "of_the_limit": round(result["end_to_end_per_s"] / limit, 3),
-                **result,
-            }
+            _compared("PostgreSQL: end to end, 100 a message", limit, result)
+            | {"of_the_plain_design": round(result["end_to_end_per_s"] / plain, 1)}
         )
+    with console.status("latency at 1,000 reads/s"):
+        report({"benchmark": "latency at 1,000 reads/s, one a message", **latency()})
     table = Table("benchmark", "per second", "of the limit", "read side behind")
     for row in rows:
         table.add_row(
             row["benchmark"],
-            f"{row['per_s']:,}",
+            f"{row['per_s']:,}" if "per_s" in row else "",
             f"{row['of_the_limit']:.0%}" if "of_the_limit" in row else "",
             f"{row['read_side_behind_s']} s" if "read_side_behind_s" in row else "",
         )

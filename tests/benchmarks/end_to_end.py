@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 from eventsourcing.persistence import StoredEvent
 
 from proto.ring.v1 import (
@@ -27,10 +28,10 @@ from tests.conftest import ROOT, Server
 STREAMS = 20
 
 
-def bare_recorder(events: int) -> float:
+def bare_recorder(events: int, dsn: str = "") -> float:
     """Events/s of the event store alone, durable, 1,000 a transaction: the limit."""
     with tempfile.TemporaryDirectory() as folder:
-        log = open_log(f"sqlite:///{folder}/events.sqlite")
+        log = open_log(dsn or f"sqlite:///{folder}/events.sqlite")
         state = b"x" * 120
         stream = uuid4()
         groups = [
@@ -81,10 +82,15 @@ def prepare(server: Server, entries: int) -> None:
         hotlist_pb2_grpc.HotlistServiceStub(channel).ImportEntries(requests())
 
 
-def end_to_end(reads: int, batch: int, entries: int) -> dict[str, Any]:
-    """Reads/s from the socket until every row and alert is there."""
+def _processes(server: Server) -> list[psutil.Process]:
+    write = psutil.Process(server.process.pid)
+    return [write, *write.children()]
+
+
+def end_to_end(reads: int, batch: int, entries: int, dsn: str = "") -> dict[str, Any]:
+    """Reads/s from the socket until every row and alert is there. `dsn`: of a new event store."""
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder))
+        server = Server(Path(folder), env={"RING_EVENT_STORE": dsn} if dsn else None)
         try:
             prepare(server, entries)
             load = subprocess.Popen(
@@ -109,6 +115,7 @@ def end_to_end(reads: int, batch: int, entries: int) -> dict[str, Any]:
                         break
                     time.sleep(0.02)
             lag = time.perf_counter() - ended
+            memory = [p.memory_info().rss for p in _processes(server)]
             size = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite*"))
             return {
                 "batch": batch,
@@ -117,8 +124,8 @@ def end_to_end(reads: int, batch: int, entries: int) -> dict[str, Any]:
                 "acknowledged_per_s": round(sent["reads"] / sent["seconds"]),
                 "end_to_end_per_s": round(sent["reads"] / (sent["seconds"] + lag)),
                 "read_side_behind_s": round(lag, 2),
-                "alerts": status.head.position - sent["reads"],
-                "log_bytes_per_read": round(size / sent["reads"]),
+                "log_bytes_per_read": round(size / sent["reads"]) or None,
+                "memory_mib": [m >> 20 for m in memory],
             }
         finally:
             server.stop()
