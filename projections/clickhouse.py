@@ -1,10 +1,12 @@
 """Clients of ClickHouse: the embedded engine (chDB) or a server, behind one DSN.
 
 Always true here: a client is used by one thread at a time; nothing that is asked is written to
-ClickHouse's query log, because questions name plates.
+ClickHouse's query log, because questions name plates. A client outlives the server that it talks
+to: while that is away each call fails with ClickHouseError, and later calls find it again.
 """
 
 import fcntl
+import logging
 import queue
 import re
 import time
@@ -18,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from projections.statements import statement
+from projections.statements import statement, statements
 from ring.errors import InvalidRequest, Unavailable
 
 __all__ = ["ClickHouse", "ClickHouseError", "Client", "Readers"]
@@ -27,10 +29,28 @@ Row = Sequence[Any]
 
 # JIT compilation and query logs cost more than they bring in questions of a few milliseconds.
 _SETTINGS = {"log_queries": 0, "compile_expressions": 0, "compile_aggregate_expressions": 0}
+# On a cluster: an insert returns once every shard has its rows, so that the position is never
+# saved before them; what was just written is read from the same replica; a question about one
+# plate goes to its shard alone; an INSERT ... SELECT runs once, not on every shard. That rows lie on
+# several replicas before an insert returns is for the server to say (insert_quorum, in the profile
+# of RING_CLICKHOUSE's user). None of it was run on a real cluster yet.
+_CLUSTER_SETTINGS = {
+    "distributed_foreground_insert": 1,
+    "load_balancing": "in_order",
+    "optimize_skip_unused_shards": 1,
+    "parallel_distributed_insert_select": 0,
+}
+_CLUSTER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# How long a server may take to accept a connection, seconds.
+_CONNECT_SECONDS = 5
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 # How long the engine of a process that is just ending may keep its data path locked.
 _LOCKED_SECONDS = 20.0
 _opened: set[Path] = set()
+
+# What goes wrong is said by those who ask, once, and without a plate.
+for _name in ("clickhouse_connect", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -38,17 +58,19 @@ class ClickHouse:
     """Where ClickHouse is. Made by `at`; `open` gives clients.
 
     `database` holds the pointer to the live projection; the projections lie in databases whose
-    names begin with it.
+    names begin with it. `cluster` is the cluster that they are spread over, or empty.
     """
 
     database: str
     options: Mapping[str, Any]
+    cluster: str = ""
 
     @classmethod
-    def at(cls, dsn: str) -> "ClickHouse":
+    def at(cls, dsn: str, cluster: str = "") -> "ClickHouse":
         """Reads a DSN: chdb:///PATH or http(s)://user:password@host:port/database.
 
-        `?database=NAME` sets the name for chDB (default "ring"). InvalidRequest on any other.
+        `?database=NAME` sets the name for chDB (default "ring"). InvalidRequest on any other, and
+        on a cluster that can't be.
         """
         url = urlsplit(dsn)
         if url.scheme == "chdb" and not url.netloc and len(url.path) > 1:
@@ -66,6 +88,7 @@ class ClickHouse:
                 # In the body of the request: what stands in an address ends up in access logs.
                 "form_encode_query_params": True,
                 "autogenerate_session_id": False,
+                "connect_timeout": _CONNECT_SECONDS,
             }
         else:
             raise InvalidRequest(
@@ -78,7 +101,24 @@ class ClickHouse:
                 f"RING_CLICKHOUSE names the database {database!r}: 1 to 48 letters, digits and "
                 "underscores are needed"
             )
-        return cls(database, options)
+        if cluster and url.scheme == "chdb":
+            raise InvalidRequest(
+                "RING_CLICKHOUSE_CLUSTER needs a ClickHouse server: set RING_CLICKHOUSE to "
+                "http(s)://user:password@host:port/database, or leave the cluster out"
+            )
+        if cluster and not _CLUSTER.fullmatch(cluster):
+            raise InvalidRequest(
+                f"RING_CLICKHOUSE_CLUSTER is {cluster!r}: a name as in the servers' remote_servers "
+                "is needed, of letters, digits, '_', '.' and '-'"
+            )
+        return cls(database, options, cluster)
+
+    @property
+    def place(self) -> str:
+        """What holds the projections, as an operator knows it; no password."""
+        if self.embedded:
+            return f"the folder {self.options['path']}"
+        return f"the databases {self.database} and {self.database}_*"
 
     @property
     def embedded(self) -> bool:
@@ -92,8 +132,9 @@ class ClickHouse:
         """
         if self.embedded:
             _wait_for_lock(Path(self.options["path"]))
-        raw = clickhouse_connect.get_client(**self.options, tz_mode="aware", settings=_SETTINGS)
-        return Client(raw, database)
+        settings = _SETTINGS | (_CLUSTER_SETTINGS if self.cluster else {})
+        raw = clickhouse_connect.get_client(**self.options, tz_mode="aware", settings=settings)
+        return Client(raw, database, self.cluster)
 
 
 def _wait_for_lock(path: Path) -> None:
@@ -123,9 +164,15 @@ def _wait_for_lock(path: Path) -> None:
 class Client:
     """What the projections need of a client: named statements, on one database at a time."""
 
-    def __init__(self, raw: Any, database: str | None = None) -> None:
+    def __init__(self, raw: Any, database: str | None = None, cluster: str = "") -> None:
         self._raw = raw
+        self.cluster = cluster
         self.use(database)
+
+    @property
+    def database(self) -> str:
+        """The database that unqualified names are looked up in."""
+        return str(self._raw.database)
 
     def use(self, database: str | None) -> None:
         """Sets the database that unqualified names are looked up in."""
@@ -134,19 +181,22 @@ class Client:
 
     def rows(self, name: str, **parameters: Any) -> Sequence[Row]:
         """The result of a query, e.g. "queries/flows"."""
-        return list(self._raw.query(statement(name), parameters=parameters or None).result_rows)
+        text = statement(name, self.cluster)
+        return list(self._raw.query(text, parameters=parameters or None).result_rows)
 
     def named_rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """As `rows`, each with its columns' names."""
-        result = self._raw.query(statement(name), parameters=parameters or None)
+        text = statement(name, self.cluster)
+        result = self._raw.query(text, parameters=parameters or None)
         return list(result.named_results())
 
     def run(self, name: str, **parameters: Any) -> None:
-        """Executes a statement that has no result."""
-        self.execute(statement(name), **parameters)
+        """Executes the statements of a file, which have no result."""
+        for text in statements(name, self.cluster):
+            self.execute(text, **parameters)
 
     def execute(self, text: str, **parameters: Any) -> None:
-        """Executes the text of a statement, one of a file's several."""
+        """Executes the text of a statement."""
         self._raw.command(text, parameters=parameters or None)
 
     def insert(self, table: str, arrow_table: Any) -> None:

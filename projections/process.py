@@ -33,14 +33,16 @@ async def run(
     *,
     ready: Callable[[], None],
     stop: asyncio.Event,
+    clickhouse_cluster: str = "",
     max_visit: timedelta = _MAX_VISIT,
 ) -> None:
     """Serves InvestigationService, ProjectionService and health on unix:SOCKET until `stop`.
 
     `ready` is called once the schema is in place and questions can be asked. InvalidRequest on a
-    DSN that is none; Unavailable where another process keeps the embedded engine's data.
+    DSN that is none; Unavailable where another process keeps the embedded engine's data;
+    StateForbids where ClickHouse's schema is newer than this version.
     """
-    clickhouse = ClickHouse.at(clickhouse_dsn)
+    clickhouse = ClickHouse.at(clickhouse_dsn, clickhouse_cluster)
     log = open_log(event_store_dsn)
     side = ReadSide(log, clickhouse)
     # One thread more than clients: the status waits for nobody's question.

@@ -61,9 +61,10 @@ class ReadSide:
         return self._health if self._follower is None else self._follower.health
 
     def open(self) -> None:
-        """Opens ClickHouse, makes the schema, begins to follow; tries for ever.
+        """Opens ClickHouse, makes or upgrades the schema, begins to follow; tries for ever.
 
-        Unavailable where another process keeps the embedded engine's data.
+        Unavailable where another process keeps the embedded engine's data; StateForbids where the
+        schema is newer than ours.
         """
         while not self._closing.is_set():
             try:
@@ -86,6 +87,7 @@ class ReadSide:
         client = self._clickhouse.open()
         databases = Databases(self._clickhouse, client)
         live = databases.live()
+        databases.upgrade(live)
         if self._is_of_another_log(client, live):
             _logger.warning("log_is_new", reason="the event log is another: building anew")
             live = databases.create_next()
@@ -107,7 +109,8 @@ class ReadSide:
         health = self.health
         try:
             with self.readers.client() as client:
-                rows = {str(t): int(n) for t, n in client.rows("queries/table_rows")}
+                found = client.rows("queries/table_rows", database=client.database)
+                rows = {str(t): int(n) for t, n in found}
         except ClickHouseError as error:
             health = f"ClickHouse does not answer (code {error.code})" if health == "ok" else health
         return ProjectionStatus(

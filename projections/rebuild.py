@@ -49,13 +49,7 @@ class Rebuild:
         with self._beside() as (databases, built, client):
             while self._follower.position - built.position > _NEARLY:
                 self._fill(built, self._follower.position)
-            with self._follower.paused():
-                self._fill(built, self._follower.position)
-                live = databases.snapshot(self._follower.projection.database)
-            try:
-                tables = compare(client, live, built.database)
-            finally:
-                databases.drop(live)
+            tables = self._compare(databases, built, client)
             differs = any(t.different_columns or t.rows_live != t.rows_rebuilt for t in tables)
             return RebuildProgress(
                 position=built.position,
@@ -93,6 +87,21 @@ class Rebuild:
                     for table in TABLES
                 ],
             )
+
+    def _compare(
+        self, databases: Databases, built: Projection, client: Client
+    ) -> list[TableComparison]:
+        with self._follower.paused():
+            self._fill(built, self._follower.position)
+            live = self._follower.projection.database
+            if databases.cluster:
+                # No copy can be made there: the live projection waits for the comparison.
+                return compare(client, live, built.database)
+            live = databases.snapshot(live)
+        try:
+            return compare(client, live, built.database)
+        finally:
+            databases.drop(live)
 
     @contextmanager
     def _beside(self) -> Iterator[tuple[Databases, Projection, Client]]:
@@ -139,5 +148,5 @@ def compare(client: Client, live: str, rebuilt: str) -> list[TableComparison]:
 
 
 def _rows(client: Client, database: str) -> dict[str, int]:
-    client.use(database)
-    return {str(table): int(rows) for table, rows in client.rows("queries/table_rows")}
+    rows = client.rows("queries/table_rows", database=database)
+    return {str(table): int(count) for table, count in rows}

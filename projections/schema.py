@@ -7,8 +7,9 @@ end, and is dropped at the start.
 
 import re
 
+from projections import migrations
 from projections.clickhouse import ClickHouse, Client
-from projections.statements import names, statements
+from projections.statements import names
 
 _SNAPSHOT = "_snapshot"
 
@@ -18,7 +19,9 @@ class Databases:
 
     def __init__(self, clickhouse: ClickHouse, client: Client) -> None:
         self.base = clickhouse.database
+        self.cluster = clickhouse.cluster
         self._client = client
+        self._where = clickhouse.place
         self._ours = re.compile(rf"{re.escape(self.base)}_(\d+)(?:{_SNAPSHOT})?")
         client.run("databases/create_database", database=self.base)
         client.use(self.base)
@@ -45,9 +48,14 @@ class Databases:
         self._client.run("databases/create_database", database=database)
         self._client.use(database)
         for name in names("schema"):
-            for text in statements(name):
-                self._client.execute(text)
+            self._client.run(name)
+        migrations.record(self._client, migrations.latest())
         return database
+
+    def upgrade(self, database: str) -> None:
+        """Brings a projection's schema up to ours. StateForbids where it is newer."""
+        self._client.use(database)
+        migrations.upgrade(self._client, self._where)
 
     def move_pointer(self, database: str) -> None:
         """Makes a projection the live one."""
@@ -55,13 +63,15 @@ class Databases:
         self._client.run("databases/move_pointer", database=database)
 
     def snapshot(self, database: str) -> str:
-        """A copy of its tables as they are now, which shares their parts: quick at any size."""
+        """A copy of its tables as they are now, which shares their parts: quick at any size.
+
+        Not on a cluster, where every replica would attach every part.
+        """
         copy = f"{database}{_SNAPSHOT}"
         self.drop(copy)
         self._client.run("databases/create_database", database=copy)
         self._client.use(database)
-        for text in statements("databases/clone_tables"):
-            self._client.execute(text, copy=copy)
+        self._client.run("databases/clone_tables", copy=copy)
         return copy
 
     def drop(self, database: str) -> None:

@@ -162,7 +162,7 @@ def test_answers_are_right_before_repeated_rows_are_merged(
         for _ in range(3):
             filled.projection.position = 0
             filled.apply(2)
-        raw = filled.client.rows("queries/table_rows")
+        raw = filled.client.rows("queries/table_rows", database=filled.client.database)
         assert dict(map(tuple, raw))["sightings"] > 5, "rows do come twice here"
         for checkpoints in ([], ["GP-01"]):
             asked = page_of(SearchPlatesRequest(pattern="*", checkpoints=checkpoints))

@@ -1,1 +1,1 @@
-CREATE DATABASE IF NOT EXISTS {database:Identifier};
+CREATE DATABASE IF NOT EXISTS {database:Identifier} {on_cluster};

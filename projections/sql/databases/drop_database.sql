@@ -1,1 +1,1 @@
-DROP DATABASE IF EXISTS {database:Identifier} SYNC;
+DROP DATABASE IF EXISTS {database:Identifier} {on_cluster} SYNC;

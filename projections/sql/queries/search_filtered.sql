@@ -13,7 +13,7 @@ FROM
         min(captured_at) AS region_first,
         max(captured_at) AS region_last
     FROM sightings
-    WHERE plate IN
+    WHERE plate {global} IN
         (
             SELECT plate
             FROM plates

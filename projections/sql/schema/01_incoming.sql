@@ -1,7 +1,7 @@
 -- What the follower inserts into. It keeps nothing: the materialized views fan out from it.
 -- captured_at is the time that counts: the reader's, or the time of receipt where the reader's
 -- clock can't be right (time_suspect). read_key: the first 64 bits of the read's id.
-CREATE TABLE incoming
+CREATE TABLE incoming{_local} {on_cluster}
 (
     log LowCardinality(String),
     position UInt64,
@@ -18,3 +18,7 @@ CREATE TABLE incoming
     time_suspect Bool
 )
 ENGINE = Null;
+
+{cluster_only}
+CREATE TABLE incoming {on_cluster} AS incoming_local
+ENGINE = Distributed({cluster}, currentDatabase(), incoming_local, cityHash64(plate));

@@ -1,5 +1,5 @@
 -- Every read, in plate order: one plate's history is one stretch of each part.
-CREATE TABLE sightings
+CREATE TABLE sightings{_local} {on_cluster}
 (
     plate String,
     captured_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -14,13 +14,17 @@ CREATE TABLE sightings
     log LowCardinality(String),
     position UInt64 CODEC(ZSTD(1))
 )
-ENGINE = ReplacingMergeTree
+ENGINE = {replicated}ReplacingMergeTree
 PARTITION BY toYYYYMM(captured_at)
 ORDER BY (plate, captured_at, log, position)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 2048;
 
-CREATE MATERIALIZED VIEW incoming_to_sightings TO sightings AS
+{cluster_only}
+CREATE TABLE sightings {on_cluster} AS sightings_local
+ENGINE = Distributed({cluster}, currentDatabase(), sightings_local, cityHash64(plate));
+
+CREATE MATERIALIZED VIEW incoming_to_sightings {on_cluster} TO sightings{_local} AS
 SELECT
     plate, captured_at, received_at, checkpoint, reader_id, lane, direction, confidence, region,
     time_suspect, log, position
-FROM incoming;
+FROM incoming{_local};

@@ -1,5 +1,5 @@
 -- Every read, in the order in which a checkpoint saw them.
-CREATE TABLE sightings_by_checkpoint
+CREATE TABLE sightings_by_checkpoint{_local} {on_cluster}
 (
     checkpoint LowCardinality(String),
     captured_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -10,11 +10,15 @@ CREATE TABLE sightings_by_checkpoint
     log LowCardinality(String),
     position UInt64 CODEC(Delta, ZSTD(1))
 )
-ENGINE = ReplacingMergeTree
+ENGINE = {replicated}ReplacingMergeTree
 PARTITION BY toYYYYMM(captured_at)
 ORDER BY (checkpoint, captured_at, plate, log, position)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE MATERIALIZED VIEW incoming_to_sightings_by_checkpoint TO sightings_by_checkpoint AS
+{cluster_only}
+CREATE TABLE sightings_by_checkpoint {on_cluster} AS sightings_by_checkpoint_local
+ENGINE = Distributed({cluster}, currentDatabase(), sightings_by_checkpoint_local, cityHash64(plate));
+
+CREATE MATERIALIZED VIEW incoming_to_sightings_by_checkpoint {on_cluster} TO sightings_by_checkpoint{_local} AS
 SELECT checkpoint, captured_at, plate, lane, direction, confidence, log, position
-FROM incoming;
+FROM incoming{_local};

@@ -1,5 +1,5 @@
 -- Every plate once a log. Minima and maxima are the same however often a read comes.
-CREATE TABLE plates
+CREATE TABLE plates{_local} {on_cluster}
 (
     plate String,
     log LowCardinality(String),
@@ -7,13 +7,17 @@ CREATE TABLE plates
     last_seen SimpleAggregateFunction(max, DateTime64(6, 'UTC')),
     first_position SimpleAggregateFunction(min, UInt64)
 )
-ENGINE = AggregatingMergeTree
+ENGINE = {replicated}AggregatingMergeTree
 ORDER BY (plate, log)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE MATERIALIZED VIEW incoming_to_plates TO plates AS
+{cluster_only}
+CREATE TABLE plates {on_cluster} AS plates_local
+ENGINE = Distributed({cluster}, currentDatabase(), plates_local, cityHash64(plate));
+
+CREATE MATERIALIZED VIEW incoming_to_plates {on_cluster} TO plates{_local} AS
 SELECT
     plate, log, min(captured_at) AS first_seen, max(captured_at) AS last_seen,
     min(position) AS first_position
-FROM incoming
+FROM incoming{_local}
 GROUP BY plate, log;

@@ -5,7 +5,7 @@
 -- One row a plate. passages, in order of time: reads at one checkpoint and direction, each at
 -- most 60 s after the one before; a passage's time is its first read's, ties are broken by the
 -- read's id.
-CREATE VIEW plate_passages AS
+CREATE VIEW plate_passages {on_cluster} AS
 SELECT
     plate,
     arraySort(
@@ -45,7 +45,7 @@ FROM
 -- a visit, and so does every exit that no entry comes before; an entry's visit ends with an exit
 -- that comes next. begins and ends bound what is known of it: an entry that was missed came after
 -- the exit before, an exit that was missed before the next entry. NULL: not known, or not bounded.
-CREATE VIEW timelines AS
+CREATE VIEW timelines {on_cluster} AS
 SELECT
     plate,
     arrayMap(
@@ -85,7 +85,7 @@ SELECT
 FROM (SELECT plate, passages AS plain FROM plate_passages);
 
 -- One row a passage.
-CREATE VIEW passages AS
+CREATE VIEW passages {on_cluster} AS
 SELECT
     plate,
     passage.at AS at,
@@ -98,7 +98,7 @@ FROM timelines
 ARRAY JOIN passages AS passage;
 
 -- One row a visit.
-CREATE VIEW visits AS
+CREATE VIEW visits {on_cluster} AS
 SELECT
     plate,
     stay.entered_at AS entered_at,

@@ -1,6 +1,6 @@
 -- A read that matched a hotlist entry, once an alert. entry_*: what the list asked for; the
 -- other columns: what was seen.
-CREATE TABLE hotlist_matches
+CREATE TABLE hotlist_matches{_local} {on_cluster}
 (
     alert_id String,
     raised_at DateTime64(6, 'UTC'),
@@ -27,12 +27,16 @@ CREATE TABLE hotlist_matches
     log LowCardinality(String),
     position UInt64
 )
-ENGINE = ReplacingMergeTree
+ENGINE = {replicated}ReplacingMergeTree
 ORDER BY alert_id
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
+{cluster_only}
+CREATE TABLE hotlist_matches {on_cluster} AS hotlist_matches_local
+ENGINE = Distributed({cluster}, currentDatabase(), hotlist_matches_local, cityHash64(plate));
+
 -- What became of it: one row an acknowledgement or resolution.
-CREATE TABLE hotlist_match_states
+CREATE TABLE hotlist_match_states{_local} {on_cluster}
 (
     alert_id String,
     at DateTime64(6, 'UTC'),
@@ -43,12 +47,16 @@ CREATE TABLE hotlist_match_states
     log LowCardinality(String),
     position UInt64
 )
-ENGINE = ReplacingMergeTree
+ENGINE = {replicated}ReplacingMergeTree
 ORDER BY (alert_id, log, position)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
+{cluster_only}
+CREATE TABLE hotlist_match_states {on_cluster} AS hotlist_match_states_local
+ENGINE = Distributed({cluster}, currentDatabase(), hotlist_match_states_local, cityHash64(alert_id));
+
 -- Each match with its latest state.
-CREATE VIEW alerts AS
+CREATE VIEW alerts {on_cluster} AS
 SELECT
     m.*,
     if(s.alert_id = '', 'raised', toString(s.last_state)) AS state,

@@ -1,5 +1,5 @@
 -- Where the checkpoints stand, as last registered or moved.
-CREATE TABLE checkpoints
+CREATE TABLE checkpoints{_local} {on_cluster}
 (
     code String,
     name String,
@@ -9,6 +9,10 @@ CREATE TABLE checkpoints
     log LowCardinality(String),
     position UInt64
 )
-ENGINE = ReplacingMergeTree(position)
+ENGINE = {replicated}ReplacingMergeTree(position)
 ORDER BY code
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+{cluster_only}
+CREATE TABLE checkpoints {on_cluster} AS checkpoints_local
+ENGINE = Distributed({cluster}, currentDatabase(), checkpoints_local, cityHash64(code));

@@ -1,0 +1,13 @@
+-- Which migrations this database has: its schema is that of the highest number.
+CREATE TABLE schema_versions{_local} {on_cluster}
+(
+    version UInt32,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = {replicated}MergeTree
+ORDER BY version
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+{cluster_only}
+CREATE TABLE schema_versions {on_cluster} AS schema_versions_local
+ENGINE = Distributed({cluster}, currentDatabase(), schema_versions_local, 0);
