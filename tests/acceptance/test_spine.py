@@ -31,7 +31,7 @@ from proto.ring.v1.ingest_pb2 import ReaderHello
 from ring.store import EventLog, open_log
 from ring.values import read_log_id
 from tests.acceptance.city import EACH, READERS, WANTED, alerts_of, is_good, reads_of
-from tests.conftest import ROOT, Server, ServerFactory
+from tests.conftest import ROOT, NewStore, Server, ServerFactory
 from tests.integration.test_alerts import import_entries
 from tests.vendor import Client
 
@@ -169,14 +169,14 @@ def stored_sequences(log: EventLog, number: int, epoch: str) -> set[int]:
 
 @pytest.fixture
 def log(server: Server) -> Iterator[EventLog]:
-    log = open_log(f"sqlite:///{server.data / 'events.sqlite'}")
+    log = open_log(server.event_store)
     yield log
     log.close()
 
 
 @pytest.fixture
-def server(start_server: ServerFactory) -> Server:
-    server = start_server()
+def server(start_server: ServerFactory, new_store: NewStore) -> Iterator[Server]:
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
     with server.channel() as channel:
         registry = registry_pb2_grpc.RegistryServiceStub(channel)
         registry.ImportCheckpoints(
@@ -195,7 +195,9 @@ def server(start_server: ServerFactory) -> Server:
             )
         )
     import_entries(server, "wanted", *(HotlistEntry(plate=p, reason="test") for p in WANTED))
-    return server
+    yield server
+    # Not two at a time: each has a ClickHouse.
+    server.stop()
 
 
 def wait_for_head(log: EventLog, position: int) -> None:

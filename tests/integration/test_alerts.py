@@ -19,14 +19,21 @@ from proto.ring.v1 import (
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import DIRECTION_ENTRY, LogPosition
 from ring.values import alert_id
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.vendor import NOW, Client, read
+
+Folders = pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
+def server(start_server: ServerFactory, new_store: NewStore, tmp_path_factory: Folders) -> Server:
+    return start(start_server, new_store, tmp_path_factory)
+
+
+def start(start_server: ServerFactory, new_store: NewStore, folders: Folders) -> Server:
+    socket = folders.mktemp("socket") / "read.sock"
+    env = {"RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
     register(server, "r1", "r2")
     return server
 
@@ -338,11 +345,9 @@ def test_acknowledging_and_resolving(server: Server, plates) -> None:
 
 
 def test_matching_goes_on_after_kill_9_where_it_stopped(
-    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+    start_server: ServerFactory, new_store: NewStore, tmp_path_factory: Folders
 ) -> None:
-    socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
-    register(server, "r1", "r2")
+    server = start(start_server, new_store, tmp_path_factory)
     import_entries(server, "wanted", *(HotlistEntry(plate=f"HIT{n:03d}") for n in range(50)))
     expected = 0
     for _ in range(3):

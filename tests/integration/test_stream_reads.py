@@ -23,15 +23,19 @@ from proto.ring.v1.ingest_pb2 import (
 )
 from ring.store import open_log, unseal
 from ring.values import read_log_id
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.vendor import NOW, Client, read
+
+Folders = pytest.TempPathFactory
+READERS = 120
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(start_server: ServerFactory, new_store: NewStore, tmp_path_factory: Folders) -> Server:
     """The write side alone is enough here."""
     socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
+    env = {"RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
     with server.channel() as channel:
         registry = registry_pb2_grpc.RegistryServiceStub(channel)
         registry.ImportCheckpoints(
@@ -45,15 +49,15 @@ def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
                     registry_pb2.Reader(
                         reader_id=f"r{n}", checkpoint="GP-01", lane="2", direction=DIRECTION_ENTRY
                     )
-                    for n in range(40)
+                    for n in range(READERS)
                 ]
             )
         )
-        assert answer.added == 40
+        assert answer.added == READERS
     return server
 
 
-_ids = iter(range(40))
+_ids = iter(range(40, READERS))
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def reader() -> str:
 
 def stored(server: Server, reader: str, epoch: str) -> dict[int, tuple[str, bytes]]:
     """sequence → (topic, body) of a read log."""
-    log = open_log(f"sqlite:///{server.data / 'events.sqlite'}")
+    log = open_log(server.event_store)
     try:
         events = log.select_events(read_log_id(reader, epoch))
         return {e.originator_version: (e.topic, unseal(e.state)) for e in events}
