@@ -175,9 +175,8 @@ class Client:
         return str(self._raw.database)
 
     def use(self, database: str | None) -> None:
-        """Sets the database that unqualified names are looked up in."""
-        if database is not None:
-            self._raw.database = database
+        """Sets the database that unqualified names are looked up in; None: the user's own."""
+        self._raw.database = database
 
     def rows(self, name: str, **parameters: Any) -> Sequence[Row]:
         """The result of a query, e.g. "queries/flows"."""

@@ -23,6 +23,7 @@ class Databases:
         self._client = client
         self._where = clickhouse.place
         self._ours = re.compile(rf"{re.escape(self.base)}_(\d+)(?:{_SNAPSHOT})?")
+        client.use(None)
         client.run("databases/create_database", database=self.base)
         client.use(self.base)
         client.run("databases/create_pointer")
@@ -76,6 +77,8 @@ class Databases:
 
     def drop(self, database: str) -> None:
         """Drops a projection with everything in it."""
+        # A server refuses every statement of a client whose database is gone.
+        self._client.use(self.base)
         self._client.run("databases/drop_database", database=database)
 
     def drop_leftovers(self, live: str | None) -> list[str]:
@@ -86,5 +89,6 @@ class Databases:
         return leftovers
 
     def _existing(self) -> list[str]:
+        self._client.use(self.base)
         rows = self._client.rows("databases/select_databases", prefix=f"{self.base}_")
         return [str(row[0]) for row in rows]

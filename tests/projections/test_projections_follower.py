@@ -30,6 +30,7 @@ from proto.ring.v1.events_pb2 import (
     ReaderRevoked,
 )
 from ring.values import from_micros
+from tests.projections.conftest import embedded_alone
 from tests.projections.world import ENTRY, EXIT, SECOND, T0, UNKNOWN, Seen, World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,6 +136,7 @@ class StoppingClient:
         return getattr(self._client, name)
 
 
+@embedded_alone
 def test_stopping_before_any_step_leaves_the_rows_of_never_stopping(world: World) -> None:
     busy_city(world, 120)
     with databases_of(world) as (databases, client, _):
@@ -161,6 +163,7 @@ def test_stopping_before_any_step_leaves_the_rows_of_never_stopping(world: World
         assert differences(client, calm.database, stopped) == {}
 
 
+@embedded_alone
 def test_a_killed_process_goes_on_where_it_was(world: World, tmp_path: Path) -> None:
     busy_city(world, 3000)
     script = """
@@ -257,6 +260,7 @@ def test_an_event_of_a_newer_version_stops_it_after_those_before(
         assert "a newer one" in follower.health
 
 
+@embedded_alone
 def test_it_tries_again_until_clickhouse_answers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from projections.rebuild import TABLES
 from projections.schema import Databases
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.operations_pb2 import RebuildProgress, RebuildRequest
+from tests.projections.conftest import embedded_alone
 from tests.projections.test_projections_follower import busy_city, differences
 from tests.projections.world import PURPOSE, SECOND, T0, Seen, Served, World, serving
 
@@ -45,6 +46,7 @@ def wait(served: Served) -> None:
 
 def projections_in(client: Client, world: World) -> list[str]:
     base = ClickHouse.at(world.clickhouse).database
+    client.use(base)
     return [str(r[0]) for r in client.rows("databases/select_databases", prefix=f"{base}_")]
 
 
@@ -61,6 +63,7 @@ def test_what_was_followed_equals_what_is_built_anew(served: Served, client: Cli
     assert projections_in(client, served.world) == [live(client, served.world)]
 
 
+@embedded_alone
 @pytest.mark.parametrize(
     ("change", "table", "columns"),
     [
@@ -127,6 +130,7 @@ def timeline_length(served: Served, plate: str) -> int:
     return len(served.investigation.GetTimeline(request).passages)
 
 
+@embedded_alone
 def test_two_rebuilds_at_once_are_refused(served: Served) -> None:
     served.world.see(*(Seen(f"R{i:06}", T0) for i in range(20_000)))
     first = served.projections.Rebuild(RebuildRequest(verify_only=True))
@@ -168,6 +172,7 @@ def test_another_log_begins_a_projection_of_its_own(
 PIECES = st.lists(st.integers(40, 150), min_size=1, max_size=8)
 
 
+@embedded_alone
 @settings(max_examples=3, deadline=None)
 @given(pieces=PIECES, seed=st.integers(0, 1000))
 def test_any_pieces_with_repeats_equal_one_piece(

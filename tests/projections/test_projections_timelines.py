@@ -33,6 +33,7 @@ from proto.ring.v1.investigation_pb2 import (
 )
 from ring.values import from_micros
 from tests.projections import reference
+from tests.projections.conftest import embedded_alone
 from tests.projections.world import ENTRY, EXIT, SECOND, T0, UNKNOWN, Seen, World
 
 WHOLE = Span(EARLIEST, LATEST)
@@ -100,6 +101,7 @@ READS = st.lists(
 _plates = itertools.count()
 
 
+@embedded_alone
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -181,6 +183,7 @@ def test_answers_are_right_before_repeated_rows_are_merged(
         filled.client.close()
 
 
+@embedded_alone
 def test_reads_of_many_years_fit_in_one_batch(filled: Filled) -> None:
     plate = "YEARS01"
     months = [T0 - i * 31 * 24 * 3600 * SECOND for i in range(130)]
@@ -190,6 +193,7 @@ def test_reads_of_many_years_fit_in_one_batch(filled: Filled) -> None:
     assert timeline_of(filled.client, plate, WHOLE) == expected(reads)
 
 
+@embedded_alone
 def test_one_plate_is_found_by_the_primary_key(filled: Filled) -> None:
     filled.world.see(*(Seen(f"K{i:06}", T0) for i in range(20_000)))
     filled.apply()
@@ -212,6 +216,7 @@ def preserve(shared_data: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
     return records, json.loads((folder / "answers.json").read_text())
 
 
+@embedded_alone
 def test_real_movements_backwards_and_in_pieces_give_the_answers_counted_elsewhere(
     make_world: Callable[[], World], preserve: tuple[list[dict[str, str]], dict[str, Any]]
 ) -> None:
