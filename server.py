@@ -13,6 +13,7 @@ import ipaddress
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -54,6 +55,7 @@ from ring.rpc.ingest import IngestService, Readers
 from ring.rpc.operations import OperationsService
 from ring.rpc.registry import RegistryService
 from ring.settings import Settings
+from ring.store import open_log
 from ring.wakeup import Wakeup
 
 _log = structlog.get_logger("server")
@@ -69,11 +71,13 @@ _SERVICES = (
 _MAX_MESSAGE = 16 * 1024 * 1024
 _READY_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
+# The read process's exit code where it said why it won't start: trying again changes nothing.
+_REFUSED = 3
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 1) -> NoReturn:
     print(f"server: {message}", file=sys.stderr)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 def _arguments() -> argparse.Namespace:
@@ -157,6 +161,7 @@ class ReadProcess:
             "--data", str(data), "--role", "read", "--socket", str(socket), "--insecure",
             "--until-end-of-input",
         ]  # fmt: skip
+        self.answered = False
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -170,7 +175,7 @@ class ReadProcess:
                 *self._command, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr
             )
             code = await self._process.wait()
-            if self._stopping.is_set():
+            if self._stopping.is_set() or (code == _REFUSED and not self.answered):
                 return
             pause = 0.5 if time.monotonic() - started > 60 else min(pause * 2, 30.0)
             _log.error("the read process ended and is started again", code=code, pause_s=pause)
@@ -309,6 +314,7 @@ async def _read_side(options: argparse.Namespace, socket: Path) -> AsyncIterator
     try:
         if options.role == "all":
             await _read_side_answers(channel, child)
+            process.answered = True
         yield channel
     finally:
         await channel.close()
@@ -316,11 +322,23 @@ async def _read_side(options: argparse.Namespace, socket: Path) -> AsyncIterator
         child.cancel()
 
 
+def _check_free(host: str, port: int) -> None:
+    """Fails where somebody listens there: gRPC says it too, but late and in many words."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        _fail(f"can't listen on {host}:{port}: {error.strerror}")
+
+
 async def _write(options: argparse.Namespace, settings: Settings) -> None:
     host, port = _listen_address(options.listen)
     stop = _stop_on_signals()
-    with _owned(options.data), _socket_path(options.socket) as socket:
-        async with _read_side(options, socket) as channel:
+    with _owned(options.data), _socket_path(options.socket) as local:
+        # Told at once: the read process would try the log again and again, for a minute.
+        await asyncio.to_thread(lambda: open_log(settings.event_store_in(options.data)).close())
+        _check_free(host, port)
+        async with _read_side(options, local) as channel:
             process = WriteProcess(options.data, settings, channel)
             server = grpc.aio.server(
                 interceptors=[ErrorInterceptor()],
@@ -386,6 +404,7 @@ async def _read(options: argparse.Namespace, settings: Settings) -> None:
         str(options.socket),
         ready=lambda: _log.info("the read side is ready"),
         stop=stop,
+        clickhouse_cluster=settings.clickhouse_cluster,
         max_visit=settings.max_visit,
     )
 
@@ -432,7 +451,7 @@ def main() -> None:
     try:
         asyncio.run(run(options, settings))
     except RingError as error:
-        _fail(str(error))
+        _fail(str(error), _REFUSED if options.role == "read" else 1)
 
 
 if __name__ == "__main__":
