@@ -17,6 +17,8 @@ class Settings(BaseSettings):
     event_store: str = ""
     # chdb:///PATH; default: clickhouse in the data folder
     clickhouse: str = ""
+    # name of a cluster of ClickHouse servers that the read side is spread over; empty: one server
+    clickhouse_cluster: str = ""
     # IANA name: the zone of people's days
     time_zone: str = "UTC"
     # who entered longer ago is presumed to have left
