@@ -1,0 +1,106 @@
+"""Adds to the golden file one stored event of every topic that has none in it yet.
+
+    python -m tests.golden.make
+
+Always true here: what the file has is never written anew, for it stands for the logs that are out
+there. Where `test_stored_events.py` fails, the change that broke it is wrong, not the file. The plates and names are made up.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ring import alert, checkpoint, hotlist, reader, reads
+from ring.events import topics
+from ring.store import EnvelopeMapper
+
+GOLDEN = Path(__file__).with_name("events.json")
+MODULES = (alert, checkpoint, hotlist, reader, reads)  # they define the events
+STREAM = UUID("01234567-89ab-4cde-8f01-23456789abcd")
+_MOMENT = 1_767_225_600  # 2026-01-01T00:00:00Z
+_TEXTS = {
+    "plate": "AB123CD",
+    "region": "AR",
+    "epoch": "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+    "characters": "B8",
+}
+
+
+def filled(message: Message, number: int = 1) -> Message:
+    """Sets every field to a value that no other field nearby has, lists to two of them."""
+    for field in message.DESCRIPTOR.fields:
+        number += 1
+        if field.is_repeated:
+            values = getattr(message, field.name)
+            for extra in (0, 1):
+                if field.message_type:
+                    filled(values.add(), number + 10 * extra)
+                else:
+                    values.append(_value(field, number + extra))
+        elif field.message_type:
+            inner = getattr(message, field.name)
+            if isinstance(inner, Timestamp):
+                inner.FromMicroseconds((_MOMENT + number) * 1_000_000 + 250_000 + number)
+            else:
+                filled(inner, number)
+        else:
+            setattr(message, field.name, _value(field, number))
+    return message
+
+
+def _value(field: Any, number: int) -> Any:
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return bytes(range(number, number + 32))
+    match field.cpp_type:
+        case FieldDescriptor.CPPTYPE_STRING:
+            return _TEXTS.get(field.name, f"{field.name} {number}")
+        case FieldDescriptor.CPPTYPE_ENUM:
+            return field.enum_type.values[-1].number
+        case FieldDescriptor.CPPTYPE_BOOL:
+            return True
+        case FieldDescriptor.CPPTYPE_FLOAT | FieldDescriptor.CPPTYPE_DOUBLE:
+            return number / 64
+    return number
+
+
+def load() -> list[dict[str, Any]]:
+    """What the file has: of each event "topic", "version" (of its form), "state" and "body"."""
+    if not GOLDEN.exists():
+        return []
+    golden: list[dict[str, Any]] = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    return golden
+
+
+def add_missing() -> list[str]:
+    """Adds what is missing to the file; the topics that were."""
+    golden = load()
+    there = {event["topic"] for event in golden}
+    missing = [topic for topic in topics() if topic not in there]
+    for topic in missing:
+        event_class = topics()[topic]
+        body = filled(event_class.BODY())
+        stored = EnvelopeMapper().to_stored_event(event_class(STREAM, 1, body))
+        golden.append(
+            {
+                "topic": topic,
+                "version": 1,
+                "state": base64.b64encode(stored.state).decode(),
+                "body": MessageToDict(body),
+            }
+        )
+    if missing:
+        text = json.dumps(golden, indent=1, ensure_ascii=False) + "\n"
+        GOLDEN.write_text(text, encoding="utf-8")
+    return missing
+
+
+if __name__ == "__main__":
+    for topic in add_missing():
+        print(f"added {topic}")
