@@ -34,7 +34,10 @@ class EventLog(ProcessRecorder):
 
     @abstractmethod
     def head(self) -> int:
-        """The highest position ever given; 0 in an empty log."""
+        """The last position that can be seen: nothing at or below it is still to come.
+
+        0 in an empty log. Where the tail was deleted, it may stay as it was.
+        """
 
     @abstractmethod
     def select_states(

@@ -3,7 +3,8 @@
     python -m tests.golden.make
 
 Always true here: what the file has is never written anew, for it stands for the logs that are out
-there. Where `test_stored_events.py` fails, the change that broke it is wrong, not the file. The plates and names are made up.
+there. Where `test_stored_events.py` fails, the change that broke it is wrong, not the file. The
+plates and names are made up.
 """
 
 import base64

@@ -10,9 +10,8 @@ from eventsourcing.persistence import StoredEvent
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from ring.events import topics
-from ring.store import EnvelopeMapper, UnreadableEventError, unseal
+from ring.store import EnvelopeMapper, UnreadableEventError
 from tests.golden import make
-
 
 GOLDEN = make.load()
 
