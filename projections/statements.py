@@ -25,6 +25,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+_COMMENT = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 _END = re.compile(r";[ \t]*$", re.MULTILINE)
 _SINGLE = {
     "{_local}": "",
@@ -61,11 +62,11 @@ def statements(name: str, cluster: str = "") -> tuple[str, ...]:
 
 
 def parse(text: str, cluster: str = "") -> tuple[str, ...]:
-    """The statements of a file's text."""
+    """The statements of a file's text, without its comments."""
     words = _ON_A_CLUSTER if cluster else _SINGLE
     left_out = "{single_only}" if cluster else "{cluster_only}"
     found = []
-    for part in _END.split(text):
+    for part in _END.split(_COMMENT.sub("", text)):
         if left_out in part or not part.strip():
             continue
         for word, meaning in words.items():
