@@ -38,6 +38,10 @@ BATCH_READS, BATCH_BYTES = 1000, 3 * 1024 * 1024
 OVERHEAD = 24
 """Bytes that a read's frame and sequence add to its body in a batch, at most."""
 FOR_EVER = 2**63 - 1
+FEW = 50
+"""Reads that are forgotten at a time on a full disk."""
+MOVING = 2**31
+"""Pages beyond the limit that moving reads to another epoch may take for a moment."""
 READER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -148,16 +152,28 @@ class Spool:
     def forget(self, epoch: str, upto: int) -> int:
         """Drops the reads the server acknowledged; returns how many."""
         with self._guard:
-            number = self._id_of(epoch)
-
-            def drop() -> int:
-                self._file.run("set_acknowledged", epoch=number, upto=upto)
-                return self._file.run("forget", epoch=number, upto=upto).rowcount
-
-            gone = self._room.write(drop)
-            self._depth -= gone
-            self._file.keep_reserve()
+            try:
+                gone = self._forget(epoch, upto)
+            except SpoolFullError:
+                # What is removed is overwritten, and that has to be written first: less at a time.
+                gone = 0
+                while step := self._file.run(
+                    "boundary", epoch=self._id_of(epoch), upto=upto, most=FEW
+                ).fetchone()[0]:
+                    gone += self._forget(epoch, step)
+            self._room.recover()
             return gone
+
+    def _forget(self, epoch: str, upto: int) -> int:
+        number = self._id_of(epoch)
+
+        def drop() -> int:
+            self._file.run("set_acknowledged", epoch=number, upto=upto)
+            return self._file.run("forget", epoch=number, upto=upto).rowcount
+
+        gone = self._room.write_less(drop)
+        self._depth -= gone
+        return gone
 
     def depth(self) -> int:
         """Reads that are not acknowledged yet, of all epochs."""
@@ -247,7 +263,7 @@ class Spool:
         """Drops pictures that the server has stored, or never will."""
         rows = [{"sha256": sha256} for sha256 in hashes]
         with self._guard:
-            self._room.write(lambda: self._file.many("forget_picture", rows))
+            self._room.write_less(lambda: self._file.many("forget_picture", rows))
 
     # ---- the rest ----------------------------------------------------------
 
@@ -330,8 +346,8 @@ class Spool:
     def _change_epoch(self, change: Callable[[], None]) -> None:
         """A transaction that, where it fails, leaves the current epoch as it was.
 
-        It may go beyond the limit: what it needs more of is free again when it is done, and
-        without it a full spool could be stuck.
+        It may go beyond the limit by what waits: that is free again when it is done, and without
+        it a full spool could be stuck.
         """
         before = self._epoch_id, self._epoch, self._last_sequence
 
@@ -340,7 +356,7 @@ class Spool:
             change()
 
         try:
-            self._room.write_beyond(work)
+            self._room.write_less(work, slack=MOVING)
         except BaseException:
             self._adopt(*before)
             raise

@@ -100,6 +100,13 @@ SELECT sequence, body FROM reads
 WHERE epoch = :epoch AND sequence > :after AND sequence <= :upto
 ORDER BY sequence LIMIT :most;
 
+-- name: boundary
+-- The last of the first so many reads up to a sequence; null: none.
+SELECT max(sequence) FROM (
+    SELECT sequence FROM reads WHERE epoch = :epoch AND sequence <= :upto
+    ORDER BY sequence LIMIT :most
+);
+
 -- name: forget
 DELETE FROM reads WHERE epoch = :epoch AND sequence <= :upto;
 

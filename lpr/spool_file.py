@@ -1,10 +1,10 @@
 """The spool's file: one process at a time, durable transactions, named statements.
 
 Always true here: the folder's lock is held while the file is open; every transaction is on disk
-when it returns (WAL, synchronous=FULL); an SQLite error leaves as a SpoolError of one line, and a
-lack of room as a SpoolFullError. A reserve lies beside the database while the disk has room for it:
-on a full disk even dropping something has to be written first, and letting go of the reserve makes
-the room for that.
+when it returns (WAL, synchronous=FULL); what is removed is overwritten; an SQLite error leaves as
+a SpoolError of one line, and a lack of room as a SpoolFullError. A reserve lies beside the database
+while the disk has room for it, larger than the write-ahead file grows: on a full disk even dropping
+something has to be written first, and letting go of the reserve makes the room for that.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import re
+import resource
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -23,8 +24,10 @@ from typing import Any
 from lpr.errors import SpoolError, SpoolFullError
 
 DATABASE = "spool.sqlite"
-RESERVE, RESERVE_BYTES = "reserve", 1024 * 1024
+RESERVE, RESERVE_BYTES = "reserve", 2 * 1024 * 1024
 """A file that is there to be let go of, and its size."""
+CHECKPOINT_PAGES = 128
+"""Pages of 4 KiB in the write-ahead file after which they go into the database."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 # A quota and a limit on files reach us as SQLITE_IOERR_WRITE: SQLite knows ENOSPC alone.
@@ -76,10 +79,8 @@ class SpoolFile:
             try:
                 self._connection = self._connect(folder)
             except SpoolFullError:
-                if not self.release_reserve():
-                    raise
+                self.release_reserve()
                 self._connection = self._connect(folder)
-            self.keep_reserve()
         except BaseException:
             self._lock.close()
             raise
@@ -119,55 +120,56 @@ class SpoolFile:
 
     # ---- room --------------------------------------------------------------
 
-    def limit(self, size: int | None) -> None:
-        """The most bytes that the file may take; None: as many as the disk has.
+    def limit(self, size: int | None, slack: int = 0) -> None:
+        """The most bytes that the file may take; None: as many as the disk has, 0: no more.
 
-        A file that is larger already stays so, and grows no further.
+        slack: pages beyond that. A file that is larger already stays so, and grows no further.
+        What the process may write to a file (RLIMIT_FSIZE) is a limit too.
         """
-        page = int(self._connection.execute("PRAGMA page_size").fetchone()[0])
-        pages = max(1, size // page) if size else _ALL_PAGES
-        self._connection.execute(f"PRAGMA max_page_count = {pages}")
+        page = self._pragma("page_size")
+        pages = _ALL_PAGES if size is None else size // page or self._pragma("page_count")
+        soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if soft != resource.RLIM_INFINITY:
+            pages = min(pages, max(1, soft // page))
+        self._connection.execute(f"PRAGMA max_page_count = {min(pages + slack, _ALL_PAGES)}")
 
     def at_limit(self) -> bool:
         """Whether the file is as large as `limit` allows."""
-        pages, most = (
-            int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_count", "max_page_count")
-        )
-        return pages >= most
+        return self._pragma("page_count") >= self._pragma("max_page_count")
 
     def checkpoint(self) -> None:
         """Has the write-ahead file begin anew, as far as that can be."""
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def keep_reserve(self) -> None:
-        """Makes the reserve where it is missing and the disk has plenty of room for it."""
+    def keep_reserve(self) -> bool:
+        """Makes the reserve where it is missing; False where the disk has no room for it."""
         if self._has_reserve:
-            return
+            return True
         path = self.path.with_name(RESERVE)
         try:
             space = os.statvfs(path.parent)
-            if space.f_bavail * space.f_frsize < 4 * RESERVE_BYTES:
-                return
+            if space.f_bavail * space.f_frsize < 2 * RESERVE_BYTES:
+                return False
             with path.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
             self._has_reserve = True
         except OSError:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+        return self._has_reserve
 
-    def release_reserve(self) -> bool:
-        """Lets the disk have the reserve's room; False where there is none left."""
-        path = self.path.with_name(RESERVE)
-        try:
-            path.unlink()
-        except OSError:
-            return False
+    def release_reserve(self) -> None:
+        """Lets the disk have the reserve's room."""
+        with suppress(OSError):
+            self.path.with_name(RESERVE).unlink()
         self._has_reserve = False
-        return True
+
+    def _pragma(self, name: str) -> int:
+        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     def _full(self, error: Exception) -> SpoolFullError:
+        """The one line that a person sees."""
         return SpoolFullError(
             f"the spool {self.path.parent} is full ({error}): make room on its disk, or raise "
             "LPR_SPOOL_MAX_MIB; nothing that it holds is lost"
@@ -195,6 +197,9 @@ class SpoolFile:
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {RESERVE_BYTES // 2}")
             connection.executescript(SQL["schema"])
         except sqlite3.Error as error:
             if connection is not None:

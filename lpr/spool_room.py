@@ -1,7 +1,10 @@
 """Transactions on a spool's file that find room for themselves: pictures go, reads never.
 
 Always true here: a picture is dropped only to make room, oldest first, counted, and told at once
-but at most once an hour; a transaction that finds no room leaves everything as it was.
+but at most once an hour; a transaction that finds no room leaves everything as it was; the file
+grows only while the reserve is there. For pages that are committed but can't be moved into the
+database, because the disk is full, would fill the write-ahead file too, and then nothing could be
+forgotten any more: what the reserve makes room for is that they can.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from lpr.spool_file import SpoolFile
 
 AT_ONCE = 128 * 1024
 """Bytes of pictures that are dropped at a time on a full disk."""
+SLACK = 32
+"""Pages that removing rows may take before it gives pages back: the trees are balanced."""
 TELL_AGAIN = 3600.0
 """Seconds."""
 _log = logging.getLogger("lpr.spool")
@@ -33,14 +38,24 @@ class Room:
         self._file = file
         self._picture_bytes = picture_bytes
         self._max_bytes = max_bytes
+        self._restricted = self._frozen = False
         self._told = float("-inf")
         self._noted = 0
         self.dropped = 0
         """Pictures that went undelivered since the spool was opened."""
 
     def restrict(self) -> None:
-        """From now on `max_bytes` counts."""
-        self._file.limit(self._max_bytes)
+        """From now on `max_bytes` counts, and nothing grows without the reserve."""
+        self._restricted = True
+        self._frozen = not self._file.keep_reserve()
+        self._limit()
+
+    def recover(self) -> bool:
+        """Lets the file grow again where the disk has room again; whether it did."""
+        if self._frozen:
+            self.restrict()
+            return not self._frozen
+        return False
 
     def write(self, work: Callable[[], _T]) -> _T:
         """Runs `work` in a transaction, again after each thing that may have made room.
@@ -61,13 +76,13 @@ class Room:
                 self._tell()
                 return done
 
-    def write_beyond(self, work: Callable[[], _T]) -> _T:
-        """The same without a look at `max_bytes`: for what takes more room only while it runs."""
-        self._file.limit(None)
+    def write_less(self, work: Callable[[], _T], slack: int = SLACK) -> _T:
+        """The same for what takes room only while it runs, and frees more: it gets some beyond."""
+        self._limit(slack)
         try:
             return self.write(work)
         finally:
-            self.restrict()
+            self._limit()
 
     def trim_pictures(self) -> None:
         """Within a transaction: drops the oldest pictures beyond what pictures may take."""
@@ -85,23 +100,33 @@ class Room:
     def _ways(self) -> Iterator[str]:
         """Does one thing after another that may make room, gentlest first."""
         self._file.checkpoint()
+        if self.recover():
+            yield "the disk has room again"
+        if not self._frozen and not self._file.at_limit():
+            self._file.release_reserve()
+            self._file.checkpoint()
+            self._frozen = True
+            self._limit()
         yield "the write-ahead file begins anew"
         while self._drop_some():
             yield "pictures dropped"
-        if not self._file.at_limit() and self._file.release_reserve():
-            yield "reserve"
-            while self._drop_some():
-                yield "pictures dropped"
+
+    def _limit(self, slack: int = 0) -> None:
+        if self._restricted:
+            self._file.limit(0 if self._frozen else self._max_bytes, slack)
 
     def _drop_some(self) -> bool:
         """Drops the oldest pictures; False where none went."""
         before = self.dropped
+        self._limit(SLACK)
         try:
             with self._file.transaction():
                 self._drop(AT_ONCE)
         except SpoolFullError:
             self.dropped = before
             return False
+        finally:
+            self._limit()
         self._file.checkpoint()
         return self.dropped > before
 
