@@ -73,7 +73,7 @@ class ClickHouse:
         on a cluster that can't be.
         """
         url = urlsplit(dsn)
-        if url.scheme == "chdb" and not url.netloc and len(url.path) > 1:
+        if dsn.startswith("chdb:///") and len(url.path) > 1:
             path = unquote(url.path.removeprefix("/"))
             database = parse_qs(url.query).get("database", ["ring"])[0]
             options: dict[str, Any] = {"interface": "chdb", "path": path}

@@ -70,11 +70,10 @@ class ReadSide:
             try:
                 self._open()
             except ClickHouseError as error:
-                self._health = (
-                    f"ClickHouse can't be reached (code {error.code}); trying again: see that it "
-                    "runs and that RING_CLICKHOUSE is right"
-                )
-                _logger.error("clickhouse_unreachable", code=error.code)
+                health = _why(error.code)
+                if health != self._health:
+                    _logger.error("clickhouse_unreachable", code=error.code, reason=health)
+                self._health = health
                 self._closing.wait(_BACK_OFF_SECONDS)
             else:
                 return
@@ -150,3 +149,22 @@ class ReadSide:
                 self._readers.close()
             if self._follower is not None:
                 self._follower.projection.close()
+
+
+def _why(code: int | None) -> str:
+    """Why ClickHouse can't be opened, and what to do."""
+    match code:
+        case None:
+            return (
+                "ClickHouse can't be reached; trying again: see that it runs and that "
+                "RING_CLICKHOUSE is right"
+            )
+        case 516:
+            return "ClickHouse knows no such user and password; trying again: see RING_CLICKHOUSE"
+        case 497:
+            return (
+                "the user of RING_CLICKHOUSE may not do what is needed (code 497); trying again: "
+                "let it create and drop databases of that name"
+            )
+        case _:
+            return f"ClickHouse refuses (code {code}); trying again: see its own log"

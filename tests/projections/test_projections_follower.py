@@ -29,6 +29,7 @@ from proto.ring.v1.events_pb2 import (
     CheckpointPlaced,
     ReaderRevoked,
 )
+from ring.store import open_log
 from ring.values import from_micros
 from tests.projections.conftest import embedded_alone
 from tests.projections.world import ENTRY, EXIT, SECOND, T0, UNKNOWN, Seen, World
@@ -301,6 +302,28 @@ def test_a_waiter_is_told_soon(world: World) -> None:
     with following(world) as follower:
         assert within(5, lambda: follower.health == "ok")
         assert sorted(asyncio.run(times()))[4] < 0.14, "it lingers, though somebody waits"
+
+
+@embedded_alone
+def test_it_is_woken_by_what_another_process_stores(
+    new_store: Callable[[], str], world: World
+) -> None:
+    store = new_store()
+    log, writer = open_log(store), open_log(store)
+    world.log.close()
+    world.log = log
+    times = []
+    with following(world) as follower:
+        assert within(5, lambda: follower.health == "ok")
+        for sequence in range(1, 8):
+            # Longer ago than it lingers.
+            time.sleep(0.2)
+            began = time.monotonic()
+            writer.insert_events([Seen("AB123CD", T0, sequence=sequence).stored()])
+            assert within(5, lambda sequence=sequence: follower.position >= sequence)  # type: ignore[misc]
+            times.append(time.monotonic() - began)
+    writer.close()
+    assert sorted(times)[3] < 0.3, "it sleeps until it looks by itself"
 
 
 def test_alerts_have_their_latest_state(world: World) -> None:

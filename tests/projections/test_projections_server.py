@@ -1,0 +1,193 @@
+"""The real server on a ClickHouse server over HTTP, which goes away and comes back."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from projections.clickhouse import ClickHouse, Client
+from projections.migrations import latest, record
+from projections.schema import Databases
+from proto.ring.v1.common_pb2 import LogPosition, Purpose
+from proto.ring.v1.investigation_pb2 import GetTimelineRequest
+from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+from proto.ring.v1.operations_pb2 import GetStatusRequest
+from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
+from ring.errors import InvalidRequest
+from tests.conftest import ROOT, Server, ServerFactory
+from tests.integration.test_alerts import register, send
+from tests.projections.conftest import Front
+from tests.projections.test_projections_follower import within
+from tests.projections.world import PURPOSE, T0, Seen, Served, World, serving
+from tests.vendor import read
+
+
+@pytest.fixture(scope="module")
+def own_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """A ClickHouse server that may be killed."""
+    front = Front(tmp_path_factory.mktemp("front"))
+    yield front
+    front.kill()
+
+
+@pytest.fixture(scope="module")
+def city(own_front: Front, start_server: ServerFactory) -> Server:
+    """A ring on it, with a read."""
+    server = start_server(env={"RING_CLICKHOUSE": own_front.dsn("city")})
+    register(server, "r1")
+    send(server, read(1, "AB123CD"))
+    return server
+
+
+@pytest.fixture
+def live(own_front: Front) -> Iterator[Client]:
+    """A client on the live projection's database."""
+    clickhouse = ClickHouse.at(own_front.dsn("city"))
+    client = clickhouse.open()
+    client.use(Databases(clickhouse, client).live())
+    yield client
+    client.close()
+
+
+def ring(server: Server, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ring.cli", *command, "--server", server.address],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def passages(server: Server, plate: str, at_least: int) -> int:
+    with server.channel() as channel:
+        status = OperationsServiceStub(channel).GetStatus(GetStatusRequest())
+        request = GetTimelineRequest(
+            purpose=Purpose(case_number="1", reason="t"),
+            plate=plate,
+            at_least=[LogPosition(log_id=status.head.log_id, position=at_least)],
+        )
+        timeline = InvestigationServiceStub(channel).GetTimeline(request, timeout=30)
+        return len(timeline.passages)
+
+
+def test_the_command_finds_one_changed_value_and_names_its_table(
+    city: Server, live: Client
+) -> None:
+    last = send(city, read(1, "ZZ999ZZ"))
+    assert passages(city, "ZZ999ZZ", last) == 1
+    calm = ring(city, "rebuild", "--verify")
+    assert (calm.returncode, "equal" in calm.stdout) == (0, True), calm.stderr
+    live.execute(
+        "ALTER TABLE sightings UPDATE confidence = 0.25 WHERE plate = 'ZZ999ZZ' "
+        "SETTINGS mutations_sync = 2"
+    )
+    found = ring(city, "rebuild", "--verify")
+    assert found.returncode == 1
+    assert "sightings" in found.stderr
+    assert "confidence" in found.stderr
+    assert "movements" not in found.stderr
+    assert ring(city, "rebuild").returncode == 0
+
+
+def test_reads_go_on_without_clickhouse_and_arrive_when_it_is_back(
+    city: Server, own_front: Front
+) -> None:
+    # Some of these are on their way when it is killed.
+    for _ in range(8):
+        send(city, *(read(n, f"GO{n:03}NE") for n in range(1, 100)))
+    own_front.kill()
+    last = send(city, read(1, "GONE001"))
+    try:
+        assert within(10, lambda: "can't be reached" in health(city))
+        with pytest.raises(grpc.RpcError) as caught:
+            passages(city, "GONE001", 0)
+        assert isinstance(caught.value, grpc.Call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    finally:
+        own_front.start()
+    assert passages(city, "GONE001", last) == 1
+    assert within(5, lambda: health(city) == "ok")
+    # What it was in the middle of, when it was killed, is neither lost nor there twice.
+    assert ring(city, "rebuild", "--verify").returncode == 0
+
+
+def says(served: Served) -> str:
+    """The health of a read process, which may just be starting."""
+    return str(served.projections.GetStatus(GetStatusRequest(), wait_for_ready=True).health)
+
+
+def health(server: Server) -> str:
+    with server.channel() as channel:
+        status = OperationsServiceStub(channel).GetStatus(GetStatusRequest())
+        return str(status.read_side)
+
+
+def test_a_schema_newer_than_the_server_is_refused_at_the_start(city: Server, live: Client) -> None:
+    city.stop()
+    record(live, latest() + 5)
+    city.log.clear()
+    with pytest.raises(AssertionError, match="did not start") as caught:
+        city.start()
+    said = [line for line in str(caught.value).splitlines() if line.startswith("server: ")]
+    assert f"has version {latest() + 5}, this server knows up to {latest()}" in said[0]
+    assert "run the newer server" in said[0]
+    assert city.process.poll() == 1
+
+
+def test_the_read_side_waits_for_a_server_that_is_not_there_yet(tmp_path: Path) -> None:
+    front = Front(tmp_path)
+    world = World(tmp_path, front.dsn("late"))
+    front.kill()
+    last = world.see(Seen("AB123CD", T0))
+    try:
+        with serving(world, wait=False) as served:
+            assert within(10, lambda: "RING_CLICKHOUSE is right" in says(served))
+            front.start()
+            assert within(15, lambda: says(served) == "ok")
+            request = GetTimelineRequest(
+                purpose=PURPOSE, plate="AB123CD", at_least=[world.position(last)]
+            )
+            assert len(served.investigation.GetTimeline(request).passages) == 1
+    finally:
+        front.kill()
+        world.close()
+
+
+def test_a_wrong_password_is_said_and_never_shown(own_front: Front, tmp_path: Path) -> None:
+    world = World(tmp_path, own_front.dsn("city", password="wr0ng"))
+    try:
+        with serving(world, wait=False) as served:
+            assert within(10, lambda: "no such user and password" in says(served))
+            assert "wr0ng" not in says(served)
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("dsn", ["http:///ring", "http://h/a-b", "ftp://h/ring", "chdb:relative"])
+def test_a_dsn_that_is_none_is_refused(dsn: str) -> None:
+    with pytest.raises(InvalidRequest, match="RING_CLICKHOUSE"):
+        ClickHouse.at(dsn)
+
+
+def test_questions_name_no_plate_where_an_access_log_would_have_it(
+    own_front: Front, live: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import urllib3
+
+    addresses: list[str] = []
+    inner = urllib3.PoolManager.urlopen
+
+    def urlopen(pool: urllib3.PoolManager, method: str, url: str, **more: object) -> object:
+        addresses.append(url)
+        return inner(pool, method, url, **more)
+
+    monkeypatch.setattr(urllib3.PoolManager, "urlopen", urlopen)
+    live.rows("queries/timeline", plate="AB123CD", start=0, end=1)
+    assert len(addresses) == 1
+    assert "AB123CD" not in addresses[0]
+    assert "log_queries=0" in addresses[0]
