@@ -39,9 +39,9 @@ OVERHEAD = 24
 """Bytes that a read's frame and sequence add to its body in a batch, at most."""
 FOR_EVER = 2**63 - 1
 FEW = 50
-"""Reads that are forgotten at a time on a full disk."""
-MOVING = 2**31
-"""Pages beyond the limit that moving reads to another epoch may take for a moment."""
+"""Reads that are forgotten at a time on a full disk, or moved."""
+MOVING = 1024
+"""Pages beyond the limit that moving reads to another epoch may take: room for a few."""
 READER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -232,13 +232,21 @@ class Spool:
             def move() -> None:
                 if number == self._epoch_id:
                     self._create_epoch(reason)
-                moved = self._file.run(
-                    "move", epoch=number, target=self._epoch_id, after=self._last_sequence
-                ).rowcount
-                self._file.run("empty", epoch=number)
-                last = self._last_sequence + moved
-                self._file.run("set_last_sequence", epoch=self._epoch_id, last_sequence=last)
-                self._last_sequence = last
+                # A few at a time: what they leave makes room for the next ones.
+                while step := self._file.run(
+                    "boundary", epoch=number, upto=FOR_EVER, most=FEW
+                ).fetchone()[0]:
+                    self._last_sequence += self._file.run(
+                        "move",
+                        epoch=number,
+                        upto=step,
+                        target=self._epoch_id,
+                        after=self._last_sequence,
+                    ).rowcount
+                    self._file.run("forget", epoch=number, upto=step)
+                self._file.run(
+                    "set_last_sequence", epoch=self._epoch_id, last_sequence=self._last_sequence
+                )
 
             self._change_epoch(move)
         return self._epoch
@@ -346,8 +354,7 @@ class Spool:
     def _change_epoch(self, change: Callable[[], None]) -> None:
         """A transaction that, where it fails, leaves the current epoch as it was.
 
-        It may go beyond the limit by what waits: that is free again when it is done, and without
-        it a full spool could be stuck.
+        It may go beyond the limit a little: without that a full spool could be stuck.
         """
         before = self._epoch_id, self._epoch, self._last_sequence
 

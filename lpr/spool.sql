@@ -117,10 +117,7 @@ UPDATE epochs SET acknowledged = max(acknowledged, :upto) WHERE id = :epoch;
 -- The reads of one epoch, renumbered to follow the other's counter.
 INSERT INTO reads (epoch, sequence, body)
 SELECT :target, :after + row_number() OVER (ORDER BY sequence), body
-FROM reads WHERE epoch = :epoch;
-
--- name: empty
-DELETE FROM reads WHERE epoch = :epoch;
+FROM reads WHERE epoch = :epoch AND sequence <= :upto;
 
 -- name: depth
 SELECT count(*) FROM reads;
