@@ -33,7 +33,7 @@ _SETTINGS = {"log_queries": 0, "compile_expressions": 0, "compile_aggregate_expr
 # saved before them; what was just written is read from the same replica; a question about one
 # plate goes to its shard alone; an INSERT ... SELECT runs once, not on every shard. That rows lie
 # on several replicas before an insert returns is for the server to say (insert_quorum, in the
-# user's profile). None of it was run on a real cluster yet.
+# user's profile). It was tried on a cluster of one shard, not on several.
 _CLUSTER_SETTINGS = {
     "distributed_foreground_insert": 1,
     "load_balancing": "in_order",

@@ -16,8 +16,9 @@ between the two, and mean nothing to ClickHouse itself:
     {single_only}    likewise on a cluster
 
 Replicated tables take their place in Keeper from the server's own defaults (default_replica_path,
-by the table's UUID). The statements for a single server are run in the tests; those for a cluster
-are parsed by the engine there, and were never run on a real one.
+by the table's UUID). The statements for a single server are run in the tests. So are a cluster's,
+but on one shard and without Keeper, that is without ON CLUSTER and Replicated: those two are parsed
+by the engine and were never run; nor was anything on several shards.
 """
 
 import re

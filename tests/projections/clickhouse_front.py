@@ -7,6 +7,9 @@ data in FOLDER open, prints the port that it listens on, and answers as a server
 in the body, in `query`, or in a form; `param_*`, `database`, settings; compressed both ways; errors
 with their code in a header. Its one user is that of the environment variable FRONT_USER
 (name:password). It ends with its standard input, or when killed.
+
+It is also the one server of the cluster `city`, of one shard: Distributed tables work as on any.
+What needs Keeper can't be had: ON CLUSTER and Replicated are taken out of a statement.
 """
 
 import base64
@@ -22,6 +25,7 @@ import tempfile
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -36,6 +40,11 @@ _OF_THE_INTERFACE = {
 }  # fmt: skip
 _INSERT = re.compile(rb"\s*(INSERT\s+INTO\s+[^\n]+?)\s+FORMAT\s+(\w+)[ \t]*(?:\n|$)", re.I)
 _FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.I)
+_NEEDS_KEEPER = re.compile(rb"\bON CLUSTER '\w+'|\bReplicated(?=\w*MergeTree)")
+_CLUSTER = """<clickhouse><tcp_port>9000</tcp_port><remote_servers><city><shard>
+<internal_replication>true</internal_replication>
+<replica><host>127.0.0.1</host><port>9000</port></replica>
+</shard></city></remote_servers></clickhouse>"""
 _CODE = re.compile(r"Code: (\d+)")
 _STATUS = {"516": 403, "497": 403, "60": 404, "81": 404, "62": 400}
 _PACK = {
@@ -153,9 +162,13 @@ class Front(ThreadingHTTPServer):
 
     def __init__(self, folder: str, port: int, user: str) -> None:
         super().__init__(("127.0.0.1", port), Request)
+        with tempfile.NamedTemporaryFile("w", suffix=".xml", delete=False) as file:
+            file.write(_CLUSTER)
+        folder = f"{folder}?config-file={file.name}"
         self.user = user
         self._folder = folder
         self._kept = chdb.connect(folder)
+        Path(file.name).unlink()
 
     def run(self, asked: dict[str, str], body: bytes) -> tuple[Any, str]:
         """The result of a statement and its format, if it names one. RuntimeError as refused."""
@@ -166,6 +179,7 @@ class Front(ThreadingHTTPServer):
             data = body if text else body[insert.end() :]
         else:
             text = text + b"\n" + body if text and body else text or body
+        text = _NEEDS_KEEPER.sub(b"", text)
         settings = {
             k: v
             for k, v in asked.items()

@@ -166,7 +166,7 @@ def test_stopping_before_any_step_leaves_the_rows_of_never_stopping(world: World
 
 @embedded_alone
 def test_a_killed_process_goes_on_where_it_was(world: World, tmp_path: Path) -> None:
-    busy_city(world, 3000)
+    busy_city(world, 1600)
     script = """
 import sys
 from projections.clickhouse import ClickHouse
@@ -184,7 +184,7 @@ projection = Projection(log, client, live)
 projection.load()
 print(projection.position, flush=True)
 while events := projection.events():
-    projection.apply(events[:150])
+    projection.apply(events[:120])
     print(projection.position, flush=True)
 calm = Projection(log, client, databases.create_next())
 while events := calm.events():
@@ -315,7 +315,7 @@ def test_it_is_woken_by_what_another_process_stores(
     times = []
     with following(world) as follower:
         assert within(5, lambda: follower.health == "ok")
-        for sequence in range(1, 8):
+        for sequence in range(1, 6):
             # Longer ago than it lingers.
             time.sleep(0.2)
             began = time.monotonic()
@@ -323,7 +323,7 @@ def test_it_is_woken_by_what_another_process_stores(
             assert within(5, lambda sequence=sequence: follower.position >= sequence)  # type: ignore[misc]
             times.append(time.monotonic() - began)
     writer.close()
-    assert sorted(times)[3] < 0.3, "it sleeps until it looks by itself"
+    assert sorted(times)[2] < 0.3, "it sleeps until it looks by itself"
 
 
 def test_alerts_have_their_latest_state(world: World) -> None:

@@ -31,6 +31,7 @@ SECOND = 1_000_000
 HOUR = 3600 * SECOND
 T0 = 1_710_028_800 * SECOND  # 2024-03-10T00:00:00Z
 UNKNOWN, ENTRY, EXIT = 0, 1, 2
+_sockets = itertools.count()
 PURPOSE = Purpose(case_number="C-1", reason="test")
 
 
@@ -95,6 +96,7 @@ class World:
 
     path: Path
     clickhouse: str
+    cluster: str = ""
     _sequences: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -151,7 +153,7 @@ class Served:
 @contextmanager
 def serving(world: World, *, wait: bool = True) -> Iterator[Served]:
     """The read process, in a thread of its own, until the block ends; ready, where we wait."""
-    socket = world.path / "read.sock"
+    socket = world.path / f"read{next(_sockets)}.sock"
     ready = threading.Event()
     box: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     failure: list[BaseException] = []
@@ -160,7 +162,12 @@ def serving(world: World, *, wait: bool = True) -> Iterator[Served]:
         stop = asyncio.Event()
         box.append((asyncio.get_running_loop(), stop))
         await process.run(
-            world.event_store, world.clickhouse, str(socket), ready=ready.set, stop=stop
+            world.event_store,
+            world.clickhouse,
+            str(socket),
+            ready=ready.set,
+            stop=stop,
+            clickhouse_cluster=world.cluster,
         )
 
     def run() -> None:

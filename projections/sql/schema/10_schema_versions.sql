@@ -10,4 +10,4 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 {cluster_only}
 CREATE TABLE schema_versions {on_cluster} AS schema_versions_local
-ENGINE = Distributed({cluster}, currentDatabase(), schema_versions_local, 0);
+ENGINE = Distributed({cluster}, currentDatabase(), schema_versions_local, version);
