@@ -92,9 +92,11 @@ class ReadSide:
             live = databases.create_next()
             databases.move_pointer(live)
         databases.drop_leftovers(live)
+        # First what may fail: `open` comes here again, and there is one follower.
+        readers = Readers(self._clickhouse, READERS, live)
         self._follower = Follower(self.log, Projection(self.log, client, live))
         self._follower.start()
-        self._readers = Readers(self._clickhouse, READERS, live)
+        self._readers = readers
 
     def _is_of_another_log(self, client: Client, live: str) -> bool:
         """Its rows came from a log that was replaced, by a restore for instance."""

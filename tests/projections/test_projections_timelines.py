@@ -103,7 +103,7 @@ _plates = itertools.count()
 
 @embedded_alone
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(drawn=READS, rng=st.randoms(use_true_random=False), data=st.data())
 def test_any_arrival_order_with_repeats_gives_the_timeline_of_the_captures(
