@@ -1,7 +1,9 @@
 """From a picture to what was read in it: the detector's boxes, the OCR's readings, our rules.
 
 Always true here: at most one candidate a place, best first; what the rules refuse is no read. A
-text without a digit is taken for a sign, because shop fronts are what a detector falls for.
+text without a digit is taken for a sign, because shop fronts are what a detector falls for. A plate
+that reaches the left or right edge of a picture is left out: part of it may be outside, and what is
+left of a plate reads as another one.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ LONGEST = 12
 """Characters a plate has at most."""
 SMALLEST = 6.0
 """Pixels of height under which nothing can be read."""
+EDGE = 0.125
+"""How near a plate may be to the left or right edge, as a share of its height."""
 AROUND = 0.5
 """What is kept around a plate for people's eyes, as a share of its height."""
 PICTURE_BYTES = 256 * 1024
@@ -82,7 +86,7 @@ class Eye:
             (number, one)
             for number, place in enumerate(self._detector.find(picture)[: self._places])
             for one in place
-            if one.box.height >= SMALLEST
+            if one.box.height >= SMALLEST and not _cut_off(one.box, picture)
         ]
         crops = [one.box.grown(self._recogniser.margin, picture).cut(picture) for _, one in boxes]
         seen = [(box, crop) for box, crop in zip(boxes, crops, strict=True) if crop.size]
@@ -106,6 +110,12 @@ class Eye:
     def _rank(self, candidate: Candidate) -> tuple[bool, float]:
         reading = candidate.reading
         return self.rules.plausible(reading), reading.confidence * candidate.score
+
+
+def _cut_off(box: Box, picture: Picture) -> bool:
+    """Whether part of a plate may be outside; not where it fills the picture, as a close-up."""
+    width, margin = picture.shape[1], EDGE * box.height
+    return 2 * box.width < width and (box.x < margin or box.x + box.width > width - margin)
 
 
 def sharpness(crop: Picture) -> float:
