@@ -70,6 +70,7 @@ _SERVICES = (
 )
 _MAX_MESSAGE = 16 * 1024 * 1024
 _READY_SECONDS = 60.0
+_CLICKHOUSE_SECONDS = 20.0
 _GRACE_SECONDS = 5.0
 # The read process's exit code where it said why it won't start: trying again changes nothing.
 _REFUSED = 3
@@ -286,14 +287,24 @@ class WriteProcess:
 
 
 async def _read_side_answers(channel: grpc.aio.Channel, child: asyncio.Task[None]) -> None:
+    """Returns once the read process answers questions.
+
+    Or says for long enough that it can't yet, because its ClickHouse server is away: reads and
+    alerts must not wait for that one.
+    """
     stub: Any = health_pb2_grpc.HealthStub(channel)
     deadline = time.monotonic() + _READY_SECONDS
+    heard: float | None = None
     while time.monotonic() < deadline and not child.done():
         with contextlib.suppress(grpc.aio.AioRpcError):
             answer = await stub.Check(
                 health_pb2.HealthCheckRequest(), timeout=2, wait_for_ready=True
             )
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+            heard = heard or time.monotonic()
+            if time.monotonic() - heard > _CLICKHOUSE_SECONDS:
+                _log.warning("serving without the read side: ClickHouse can't be reached yet")
                 return
         await asyncio.sleep(0.02)
     _fail("the read side did not come up: see the lines above")
