@@ -105,24 +105,26 @@ class City:
     def freeze(self, log: EventLog) -> tuple[int, int]:
         """Stops some readers when reads of theirs are stored and they don't know it yet.
 
-        The group that stands still, and how many such reads there are.
+        The group that stands still, and how many such reads there are. The server stands still
+        first, so that readers send what is not answered; then they do, so that its answers reach
+        nobody.
         """
-        deadline = time.monotonic() + 30
+        group = next(g for g, process in self._running.items() if process.poll() is None)
+        self._server.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.4)
+        self._running[group].send_signal(signal.SIGSTOP)
+        self._server.process.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            for group, process in self._running.items():
-                if process.poll() is None:
-                    process.send_signal(signal.SIGSTOP)
-                    time.sleep(0.03)  # the server stores what it has received
-                    flying = sum(
-                        len(self.unacknowledged(number) & stored_sequences(log, number, epoch))
-                        for number in _GROUPS[group]
-                        if (epoch := self.epoch(number))
-                    )
-                    if flying:
-                        return group, flying
-                    process.send_signal(signal.SIGCONT)
-            time.sleep(0.005)
-        raise AssertionError("no unacknowledged read was ever in flight")
+            flying = sum(
+                len(self.unacknowledged(number) & stored_sequences(log, number, epoch))
+                for number in _GROUPS[group]
+                if (epoch := self.epoch(number))
+            )
+            if flying:
+                return group, flying
+            time.sleep(0.02)
+        raise AssertionError("no unacknowledged read was in flight")
 
     def thaw(self, group: int) -> None:
         self._running[group].send_signal(signal.SIGCONT)
