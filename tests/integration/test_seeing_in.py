@@ -26,9 +26,11 @@ def test_what_prometheus_health_and_logs_are_told(start_server: ServerFactory) -
     epoch = str(uuid4())
     client = Client(server, "r1", epoch)
     client.send(status=ReaderStatus(spool_depth=7))
-    client.batch(read(1, "SECRET1"), read(2, "SECRET2"), read(3, "SECRET-TOO-LONG-3"))
+    hit = read(1, "SECRET1")
+    hit.captured_at.GetCurrentTime()
+    client.batch(hit, read(2, "SECRET2"), read(3, "SECRET-TOO-LONG-3"))
     client.until(3)
-    client.batch(read(1, "SECRET1"))
+    client.batch(hit)
     client.next()
 
     def scrape() -> dict[str, float]:
