@@ -14,18 +14,17 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from lpr.errors import SpoolError, SpoolFullError
+from lpr.spool_epochs import FOR_EVER, Epochs
 from lpr.spool_file import Epoch, SpoolFile, epochs_of
-from lpr.spool_identity import identity, new_witness, witness
+from lpr.spool_identity import witness
 from lpr.spool_room import Room
 from proto.ring.v1.ingest_pb2 import PlateRead
 
@@ -37,11 +36,8 @@ BATCH_READS, BATCH_BYTES = 1000, 3 * 1024 * 1024
 """Limits of a batch, by the protocol."""
 OVERHEAD = 24
 """Bytes that a read's frame and sequence add to its body in a batch, at most."""
-FOR_EVER = 2**63 - 1
 FEW = 50
-"""Reads that are forgotten at a time on a full disk, or moved."""
-MOVING = 1024
-"""Pages beyond the limit that moving reads to another epoch may take: room for a few."""
+"""Reads that are forgotten at a time on a full disk."""
 READER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -79,14 +75,14 @@ class Spool:
         self.reader_id = reader_id
         self._guard = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
-        self._epoch_id, self._epoch, self._last_sequence = 0, "", 0
         self.spooled = 0
         """Reads taken since the spool was opened."""
         self._file = SpoolFile(self.path)
         self._room = Room(self._file, picture_bytes=picture_bytes, max_bytes=max_bytes)
+        self._epochs = Epochs(self._file, self._room)
         try:
             last_time = witness(self.path)
-            self._room.write(lambda: self._recognise(last_time))
+            self._room.write(lambda: self._epochs.recognise(reader_id, last_time))
             self._room.restrict()
             self._depth = int(self._file.run("depth").fetchone()[0])
             self.last_picture = int(self._file.run("last_picture").fetchone()[0])
@@ -109,8 +105,8 @@ class Spool:
         if any(len(jpeg) > PICTURE_LIMIT for _, jpeg in shots):
             raise ValueError("a picture is over 256 KiB")
         with self._guard:
-            first = self._last_sequence + 1
-            last = self._last_sequence + len(bodies)
+            first = self._epochs.last_sequence + 1
+            last = self._epochs.last_sequence + len(bodies)
             try:
                 self._room.write(lambda: self._store(first, bodies, shots))
             except SpoolFullError:
@@ -121,10 +117,10 @@ class Spool:
             if shots:
                 newest = int(self._file.run("last_picture").fetchone()[0])
                 self.last_picture = max(self.last_picture, newest)
-            self._last_sequence = last
+            self._epochs.last_sequence = last
             self._depth += len(bodies)
             self.spooled += len(bodies)
-            where = Appended(self._epoch, first, last)
+            where = Appended(self._epochs.uuid, first, last)
             listeners = list(self._listeners)
         for listener in listeners:
             listener()
@@ -136,7 +132,7 @@ class Spool:
         """Reads of an epoch with after < sequence <= upto, in order, as many as fit a batch."""
         with self._guard:
             rows = self._file.run(
-                "pending", epoch=self._id_of(epoch), after=after, upto=upto, most=most
+                "pending", epoch=self._epochs.number_of(epoch), after=after, upto=upto, most=most
             )
             reads: list[PlateRead] = []
             size = 0
@@ -158,14 +154,14 @@ class Spool:
                 # What is removed is overwritten, and that has to be written first: less at a time.
                 gone = 0
                 while step := self._file.run(
-                    "boundary", epoch=self._id_of(epoch), upto=upto, most=FEW
+                    "boundary", epoch=self._epochs.number_of(epoch), upto=upto, most=FEW
                 ).fetchone()[0]:
                     gone += self._forget(epoch, step)
             self._room.recover()
             return gone
 
     def _forget(self, epoch: str, upto: int) -> int:
-        number = self._id_of(epoch)
+        number = self._epochs.number_of(epoch)
 
         def drop() -> int:
             self._file.run("set_acknowledged", epoch=number, upto=upto)
@@ -184,18 +180,18 @@ class Spool:
     @property
     def epoch(self) -> str:
         """UUID of the epoch that new reads go to."""
-        return self._epoch
+        return self._epochs.uuid
 
     @property
     def last_sequence(self) -> int:
         """The last sequence given in the current epoch; 0: none."""
-        return self._last_sequence
+        return self._epochs.last_sequence
 
     def last_sequence_of(self, epoch: str) -> int:
         """The last sequence given in an epoch; 0: none."""
         with self._guard:
-            if epoch == self._epoch:
-                return self._last_sequence
+            if epoch == self._epochs.uuid:
+                return self._epochs.last_sequence
             return int(self._file.run("epoch", uuid=epoch).fetchone()[2])
 
     def oldest_epoch_with_reads(self) -> str | None:
@@ -217,8 +213,8 @@ class Spool:
     def start_epoch(self, reason: str) -> str:
         """New reads go to a new epoch from now on; returns its UUID."""
         with self._guard:
-            self._change_epoch(lambda: self._create_epoch(reason))
-        return self._epoch
+            self._epochs.start(reason)
+            return self._epochs.uuid
 
     def move_to_new_epoch(self, epoch: str, reason: str) -> str:
         """Gives what waits in an epoch new sequences in the current one, in order.
@@ -227,29 +223,8 @@ class Spool:
         each read in exactly one epoch. Returns the UUID of the epoch they are now in.
         """
         with self._guard:
-            number = self._id_of(epoch)
-
-            def move() -> None:
-                if number == self._epoch_id:
-                    self._create_epoch(reason)
-                # A few at a time: what they leave makes room for the next ones.
-                while step := self._file.run(
-                    "boundary", epoch=number, upto=FOR_EVER, most=FEW
-                ).fetchone()[0]:
-                    self._last_sequence += self._file.run(
-                        "move",
-                        epoch=number,
-                        upto=step,
-                        target=self._epoch_id,
-                        after=self._last_sequence,
-                    ).rowcount
-                    self._file.run("forget", epoch=number, upto=step)
-                self._file.run(
-                    "set_last_sequence", epoch=self._epoch_id, last_sequence=self._last_sequence
-                )
-
-            self._change_epoch(move)
-        return self._epoch
+            self._epochs.move(epoch, reason)
+            return self._epochs.uuid
 
     # ---- pictures ----------------------------------------------------------
 
@@ -311,82 +286,17 @@ class Spool:
 
     def _store(self, first: int, bodies: list[bytes], shots: list[tuple[bytes, bytes]]) -> None:
         rows = [
-            {"epoch": self._epoch_id, "sequence": sequence, "body": body}
+            {"epoch": self._epochs.number, "sequence": sequence, "body": body}
             for sequence, body in enumerate(bodies, start=first)
         ]
         self._file.many("add_read", rows)
         self._file.run(
-            "set_last_sequence", epoch=self._epoch_id, last_sequence=first + len(bodies) - 1
+            "set_last_sequence", epoch=self._epochs.number, last_sequence=first + len(bodies) - 1
         )
         for sha256, jpeg in shots:
             self._file.run("add_picture", sha256=sha256, jpeg=jpeg)
         if shots:
             self._room.trim_pictures()
-
-    def _recognise(self, last_time: str) -> None:
-        """Finds the current epoch, or begins one where the counter can't be trusted.
-
-        last_time: the witness of the opening before this one.
-        """
-        owner = self._file.run("get_note", key="reader").fetchone()
-        if owner is not None and owner[0] != self.reader_id:
-            raise SpoolError(
-                f"the spool {self.path} belongs to reader {owner[0]}; "
-                f"give {self.reader_id} another folder with LPR_SPOOL"
-            )
-        self._file.run("set_note", key="reader", value=self.reader_id)
-        known = self._file.run("get_note", key="identity").fetchone()
-        here = identity(self._file.path, last_time)
-        current = self._file.run("current_epoch").fetchone()
-        if current is None:
-            self._create_epoch("new spool")
-        elif known is None or known[0] != here:
-            self._create_epoch("restored or copied spool")
-        elif self._file.run("uncounted").fetchone()[0]:
-            self._create_epoch("counter behind its reads")
-        else:
-            self._adopt(*current)
-        self._file.run("repair_counters")
-        self._file.run("prune_epochs")
-        token = new_witness(self.path)
-        self._file.run("set_note", key="identity", value=identity(self._file.path, token))
-
-    def _change_epoch(self, change: Callable[[], None]) -> None:
-        """A transaction that, where it fails, leaves the current epoch as it was.
-
-        It may go beyond the limit a little: without that a full spool could be stuck.
-        """
-        before = self._epoch_id, self._epoch, self._last_sequence
-
-        def work() -> None:
-            self._adopt(*before)
-            change()
-
-        try:
-            self._room.write_less(work, slack=MOVING)
-        except BaseException:
-            self._adopt(*before)
-            raise
-
-    def _create_epoch(self, reason: str) -> None:
-        self._file.run(
-            "create_epoch",
-            uuid=str(uuid.uuid4()),
-            reason=reason,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        self._adopt(*self._file.run("current_epoch").fetchone())
-
-    def _adopt(self, number: int, name: str, last_sequence: int) -> None:
-        self._epoch_id, self._epoch, self._last_sequence = number, name, last_sequence
-
-    def _id_of(self, epoch: str) -> int:
-        if epoch == self._epoch:
-            return self._epoch_id
-        row = self._file.run("epoch", uuid=epoch).fetchone()
-        if row is None:
-            raise SpoolError(f"the spool {self.path} has no epoch {epoch}")
-        return int(row[0])
 
 
 def _body(read: PlateRead) -> bytes:

@@ -118,7 +118,7 @@ def test_the_resume_point_alone_makes_it_forget_nothing(tmp_path: Path) -> None:
                 await deliver(spool, server)
             # What a copy made while running looks like: the same epoch goes on elsewhere.
             with Spool(tmp_path / "two", "R1") as copy:
-                copy._adopt(1, epoch, 3)
+                copy._epochs._adopt(1, epoch, 3)
                 copy.append(reads("YOURS4", "YOURS5"))
                 await deliver(copy, server)
                 assert copy.depth() == 0
