@@ -56,6 +56,7 @@ from ring.rpc.operations import OperationsService
 from ring.rpc.registry import RegistryService
 from ring.settings import Settings
 from ring.store import open_log
+from ring.supervision import Child
 from ring.wakeup import Wakeup
 
 _log = structlog.get_logger("server")
@@ -151,51 +152,6 @@ def _socket_path(wanted: Path | None) -> Iterator[Path]:
         yield folder / "read.sock"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-class ReadProcess:
-    """Starts the read process, starts it again when it dies, and takes it down with us."""
-
-    def __init__(self, data: Path, socket: Path) -> None:
-        self._command = [
-            sys.executable, str(Path(__file__).resolve()),
-            "--data", str(data), "--role", "read", "--socket", str(socket), "--insecure",
-            "--until-end-of-input",
-        ]  # fmt: skip
-        self.answered = False
-        self._stopping = asyncio.Event()
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def run(self) -> None:
-        """Keeps it running until `stop`."""
-        pause = 0.5
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            # It ends when its standard input does: so it never outlives us.
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr
-            )
-            code = await self._process.wait()
-            if self._stopping.is_set() or (code == _REFUSED and not self.answered):
-                return
-            pause = 0.5 if time.monotonic() - started > 60 else min(pause * 2, 30.0)
-            _log.error("the read process ended and is started again", code=code, pause_s=pause)
-            await asyncio.sleep(pause)
-
-    async def stop(self) -> None:
-        """Ends it, gently first."""
-        self._stopping.set()
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        if process.stdin:
-            process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), 15)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
 
 class WriteProcess:
@@ -312,7 +268,9 @@ async def _read_side_answers(channel: grpc.aio.Channel, child: asyncio.Task[None
 
 @contextlib.asynccontextmanager
 async def _read_side(options: argparse.Namespace, socket: Path) -> AsyncIterator[grpc.aio.Channel]:
-    process = ReadProcess(options.data, socket)
+    command = [sys.executable, str(Path(__file__).resolve()), "--insecure", "--until-end-of-input"]
+    command += ["--data", str(options.data), "--role", "read", "--socket", str(socket)]
+    process = Child(command, refused=_REFUSED)
     child = asyncio.create_task(process.run() if options.role == "all" else asyncio.sleep(1e9))
     channel = grpc.aio.insecure_channel(
         f"unix:{socket}",

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from ring.errors import (
     TakenOver,
     Unavailable,
 )
-from ring.reader import Assignment, Reader
+from ring.reader import Reader
 from ring.reads import (
     MAX_AHEAD,
     Conflict,
@@ -44,7 +44,8 @@ from ring.reads import (
     time_quality,
 )
 from ring.store import seal, unseal
-from ring.values import conflict_id, from_micros, micros, read_log_id
+from ring.stream import Answer, Stream
+from ring.values import conflict_id, from_micros, micros
 
 _log = structlog.get_logger(__name__)
 
@@ -57,59 +58,6 @@ _OUTCOMES = {
 _OUT_OF_ORDER = "out of order: at or below the committed sequence, and never stored"
 # Batches that one group takes at the most: bounds its memory and the wait for its commit.
 _GROUP = 256
-
-
-@dataclass
-class Answer:
-    """What a stream is told after its message was dealt with."""
-
-    committed: int
-    position: int
-    rejected: list[tuple[int, str]] = field(default_factory=list)
-    error: RingError | None = None
-
-
-class Stream:
-    """One open stream of one reader and epoch, as the committer sees it."""
-
-    def __init__(self, reader_id: str, epoch: str, on_end: Callable[[RingError], None]) -> None:
-        self.reader_id = reader_id
-        self.epoch = epoch
-        self.id = read_log_id(reader_id, epoch)
-        # Called from the committer's thread when the stream must end from outside.
-        self.on_end = on_end
-        self.ended: RingError | None = None
-        self.committed = 0
-        self._moment: Timestamp | None = None
-        self._rest_of: dict[tuple[int, Assignment, str, int], bytes] = {}
-
-    def end(self, error: RingError) -> None:
-        """Nothing more of it is taken."""
-        if self.ended is None:
-            self.ended = error
-            self.on_end(error)
-
-    def rest(
-        self, received: Timestamp, quality: int, place: Assignment, lane: str, way: int
-    ) -> bytes:
-        """The serialised fields of a StoredRead that a batch's reads share."""
-        if received is not self._moment:
-            # Only the current moment is worth keeping.
-            self._moment = received
-            self._rest_of.clear()
-        key = (quality, place, lane, way)
-        rest = self._rest_of.get(key)
-        if rest is None:
-            rest = self._rest_of[key] = StoredRead(
-                received_at=received,
-                reader_id=self.reader_id,
-                epoch=self.epoch,
-                checkpoint=place.checkpoint,
-                lane=lane,
-                direction=way,  # type: ignore[arg-type]
-                time_quality=quality,  # type: ignore[arg-type]
-            ).SerializeToString()
-        return rest
 
 
 @dataclass

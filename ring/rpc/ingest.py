@@ -25,9 +25,10 @@ from proto.ring.v1.ingest_pb2 import (
 from proto.ring.v1.registry_pb2 import ReaderHealth
 from ring.application import Ring
 from ring.errors import InvalidRequest, RingError, StateForbids, Unavailable
-from ring.ingest import Answer, Committer, Stream
+from ring.ingest import Committer
 from ring.pictures import Pictures
 from ring.reads import MAX_BATCH, MAX_BATCH_BYTES
+from ring.stream import Answer, Stream
 from ring.values import code_of, epoch_of
 
 # Messages of one stream that may be in hand at a time.
