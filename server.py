@@ -69,6 +69,7 @@ _SERVICES = (
     "ring.v1.OperationsService",
     investigation.SERVICE,
 )
+_PROGRAM = str(Path(__file__).resolve())
 _MAX_MESSAGE = 16 * 1024 * 1024
 _READY_SECONDS = 60.0
 _CLICKHOUSE_SECONDS = 20.0
@@ -268,7 +269,7 @@ async def _read_side_answers(channel: grpc.aio.Channel, child: asyncio.Task[None
 
 @contextlib.asynccontextmanager
 async def _read_side(options: argparse.Namespace, socket: Path) -> AsyncIterator[grpc.aio.Channel]:
-    command = [sys.executable, str(Path(__file__).resolve()), "--insecure", "--until-end-of-input"]
+    command = [sys.executable, _PROGRAM, "--insecure", "--until-end-of-input"]
     command += ["--data", str(options.data), "--role", "read", "--socket", str(socket)]
     process = Child(command, refused=_REFUSED)
     child = asyncio.create_task(process.run() if options.role == "all" else asyncio.sleep(1e9))
