@@ -14,7 +14,7 @@ import pytest
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition
-from tests.conftest import ROOT, Server, ServerFactory
+from tests.conftest import ROOT, NewStore, Server, ServerFactory
 from tests.integration.test_alerts import Subscriber, import_entries, register, send
 from tests.vendor import Client, read
 
@@ -36,8 +36,8 @@ def ring(server: Server, *command: str, code: int = 0) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory) -> Server:
-    server = start_server()
+def server(start_server: ServerFactory, new_store: NewStore) -> Server:
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
     register(server, "r1", "r2")
     import_entries(server, "wanted", HotlistEntry(plate="HIT1"))
     return server
@@ -88,7 +88,7 @@ def test_a_rejected_read_is_judged_again(server: Server) -> None:
 
 
 def test_a_ring_is_restored_from_a_backup_that_was_taken_while_it_ran(
-    server: Server, start_server: ServerFactory, tmp_path: Path
+    server: Server, start_server: ServerFactory, new_store: NewStore, tmp_path: Path
 ) -> None:
     sent = send(server, *(read(n, f"HIT{n}") for n in range(1, 50)))
     subscriber = Subscriber(server, from_beginning=True)
@@ -101,7 +101,7 @@ def test_a_ring_is_restored_from_a_backup_that_was_taken_while_it_ran(
     assert "not empty" in said["error"]
     send(server, read(1, "AFTER"), reader="r2")
 
-    other = start_server()
+    other = start_server(env={"RING_EVENT_STORE": new_store()})
     assert ring(other, "restore", str(folder))[-1]["done"]
     (said,) = ring(other, "restore", str(folder), code=1)
     assert "not empty" in said["error"]
@@ -134,12 +134,12 @@ def test_a_ring_is_restored_from_a_backup_that_was_taken_while_it_ran(
 
 
 def test_a_damaged_backup_is_refused(
-    server: Server, start_server: ServerFactory, tmp_path: Path
+    server: Server, start_server: ServerFactory, new_store: NewStore, tmp_path: Path
 ) -> None:
     ring(server, "backup", str(tmp_path / "good"))
     shutil.copytree(tmp_path / "good", tmp_path / "cut")
     (tmp_path / "cut" / "backup.json").unlink()
-    empty = start_server()
+    empty = start_server(env={"RING_EVENT_STORE": new_store()})
     for folder in ("cut", "nowhere"):
         (said,) = ring(empty, "restore", str(tmp_path / folder), code=1)
         assert "no whole backup" in said["error"]
