@@ -11,16 +11,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from proto.ring.v1 import operations_pb2, operations_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.ingest_pb2 import ReaderStatus
-from tests.conftest import ServerFactory
+from tests.conftest import NewStore, ServerFactory
 from tests.integration.test_alerts import import_entries, register
 from tests.vendor import Client, read
 
 
-def test_what_prometheus_health_and_logs_are_told(start_server: ServerFactory) -> None:
+def test_what_prometheus_health_and_logs_are_told(
+    start_server: ServerFactory, new_store: NewStore
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         metrics = f"127.0.0.1:{probe.getsockname()[1]}"
-    server = start_server(env={"RING_METRICS": metrics})
+    server = start_server(env={"RING_METRICS": metrics, "RING_EVENT_STORE": new_store()})
     register(server, "r1")
     import_entries(server, "wanted", HotlistEntry(plate="SECRET1", reason="stolen"))
     epoch = str(uuid4())
