@@ -19,7 +19,7 @@ def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
 def shared() -> Path:
     """Folder of real pictures and models; the test is skipped where it is absent."""
     if not (SHARED / "plates" / "manifest.csv").is_file():
-        pytest.skip("needs the real pictures of ../shared/data")
+        pytest.skip("../shared/data is absent: real pictures are not read")
     return SHARED
 
 
