@@ -109,22 +109,29 @@ class City:
         first, so that readers send what is not answered; then they do, so that its answers reach
         nobody.
         """
-        group = next(g for g, process in self._running.items() if process.poll() is None)
-        self._server.process.send_signal(signal.SIGSTOP)
-        time.sleep(0.4)
-        self._running[group].send_signal(signal.SIGSTOP)
-        self._server.process.send_signal(signal.SIGCONT)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
-            flying = sum(
-                len(self.unacknowledged(number) & stored_sequences(log, number, epoch))
-                for number in _GROUPS[group]
-                if (epoch := self.epoch(number))
-            )
-            if flying:
-                return group, flying
-            time.sleep(0.02)
+            for group, process in self._running.items():
+                if process.poll() is not None:
+                    continue
+                self._server.process.send_signal(signal.SIGSTOP)
+                time.sleep(0.4)
+                process.send_signal(signal.SIGSTOP)
+                self._server.process.send_signal(signal.SIGCONT)
+                for _ in range(20):
+                    time.sleep(0.05)
+                    if flying := self._flying(log, group):
+                        return group, flying
+                # It was between two connections, or had nothing more to say: ask another.
+                self.thaw(group)
         raise AssertionError("no unacknowledged read was in flight")
+
+    def _flying(self, log: EventLog, group: int) -> int:
+        return sum(
+            len(self.unacknowledged(number) & stored_sequences(log, number, epoch))
+            for number in _GROUPS[group]
+            if (epoch := self.epoch(number))
+        )
 
     def thaw(self, group: int) -> None:
         self._running[group].send_signal(signal.SIGCONT)
