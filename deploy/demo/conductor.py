@@ -11,9 +11,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from processes import ROOT, DemoError, Process
@@ -23,6 +24,31 @@ from rich.text import Text
 
 def _nobody(_: str) -> None:
     """Listens to nothing."""
+
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end the demo."""
+
+
+@contextmanager
+def _endings_after() -> Iterator[None]:
+    """What is done here is done whole: a signal that ends the demo is answered after it.
+
+    Handlers stand in rather than a mask, which the children would inherit.
+    """
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    usual = {number: signal.signal(number, note) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 class Conductor:
@@ -45,7 +71,7 @@ class Conductor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDINGS:
             signal.signal(number, signal.SIG_IGN)
         # The server last: it goes when nobody talks to it any more.
         for process in reversed(self._processes):
@@ -58,8 +84,10 @@ class Conductor:
     def start(self, name: str, *command: str, hear: Callable[[str], None] = _nobody) -> Process:
         """Starts one of ours; its standard error is kept in the folder."""
         log = self.folder / f"{name.replace(' ', '-')}.log"
-        process = Process(name, [sys.executable, *command], self.env, log, hear)
-        self._processes.append(process)
+        # A child that started just when Ctrl-C came would otherwise be nobody's to stop.
+        with _endings_after():
+            process = Process(name, [sys.executable, *command], self.env, log, hear)
+            self._processes.append(process)
         return process
 
     def ring(self, *arguments: str, show: bool = True) -> list[dict[str, object]]:

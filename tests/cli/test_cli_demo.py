@@ -71,6 +71,12 @@ def test_a_source_that_does_not_exist_is_one_clear_line(folder: Path) -> None:
     assert "/no/such/picture.jpg does not exist" in result.stderr
 
 
+def commands_below(folder: Path) -> str:
+    """The command lines that name this folder, one a line; empty where nothing runs in it."""
+    every = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True)
+    return "\n".join(line for line in every.stdout.splitlines() if str(folder) in line)
+
+
 @pytest.mark.timeout(120)
 def test_ctrl_c_ends_every_process_and_the_folder(folder: Path) -> None:
     process = subprocess.Popen(
@@ -79,9 +85,11 @@ def test_ctrl_c_ends_every_process_and_the_folder(folder: Path) -> None:
     for line in process.stdout:
         if "A day in the city" in line:
             break
+    # The very moment that a child starts is when it is easiest to forget.
+    while "--reader" not in commands_below(folder):
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert list(folder.iterdir()) == []
-    running = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True)
-    assert str(folder) not in running.stdout
+    assert commands_below(folder) == ""
