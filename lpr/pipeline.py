@@ -8,6 +8,7 @@ left of a plate reads as another one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 
 from lpr.detector import Detector
 from lpr.ocr import Recogniser
-from lpr.reading import Box, Candidate, Picture, Reading
+from lpr.reading import Box, Candidate, Detection, Picture, Reading
 
 CROP_WIDTH = 240
 """A picture narrower than this is a plate's crop, and goes straight to the OCR."""
@@ -82,22 +83,33 @@ class Eye:
 
     def look(self, picture: Picture) -> list[Candidate]:
         """The best reading at each place that may be a plate, whatever the rules say."""
-        boxes = [
-            (number, one)
-            for number, place in enumerate(self._detector.find(picture)[: self._places])
-            for one in place
-            if one.box.height >= SMALLEST and not _cut_off(one.box, picture)
+        seen = self.read_at(picture, self.places(picture))
+        return sorted((one for one in seen if one is not None), key=self._rank, reverse=True)
+
+    def places(self, picture: Picture) -> list[list[Detection]]:
+        """Where the OCR should look, best first; at each place the boxes to choose from."""
+        places = [
+            [one for one in place if one.box.height >= SMALLEST and not _cut_off(one.box, picture)]
+            for place in self._detector.find(picture)[: self._places]
         ]
+        return [place for place in places if place]
+
+    def read_at(
+        self, picture: Picture, places: Sequence[Sequence[Detection]]
+    ) -> list[Candidate | None]:
+        """The best reading at each place, in their order; None where there is nothing to cut."""
+        boxes = [(number, one) for number, place in enumerate(places) for one in place]
         crops = [one.box.grown(self._recogniser.margin, picture).cut(picture) for _, one in boxes]
         seen = [(box, crop) for box, crop in zip(boxes, crops, strict=True) if crop.size]
         readings = self._recogniser.read([crop for _, crop in seen])
-        best: dict[int, Candidate] = {}
+        best: list[Candidate | None] = [None] * len(places)
         for ((number, one), crop), reading in zip(seen, readings, strict=True):
             around = one.box.grown(AROUND, picture).cut(picture).copy()
             candidate = Candidate(reading, one.box, one.score, around, sharpness(crop))
-            if number not in best or self._rank(candidate) > self._rank(best[number]):
+            former = best[number]
+            if former is None or self._rank(candidate) > self._rank(former):
                 best[number] = candidate
-        return sorted(best.values(), key=self._rank, reverse=True)
+        return best
 
     def _accepted(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those that are reads, each plate once."""

@@ -8,7 +8,7 @@ Always true here: pictures are uint8 (height, width, 3) in OpenCV's BGR order; b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,10 @@ class Candidate:
     sharpness: float = 0.0
 
 
+Way: TypeAlias = Literal["", "entry", "exit"]
+"""Into the ring or out of it; empty: as the reader is registered."""
+
+
 @dataclass(frozen=True)
 class CapturedRead:
     """One vehicle's read, ready for the spool."""
@@ -125,10 +129,12 @@ class CapturedRead:
     reading: Reading
     box: Box
     crop: Picture
+    direction: Way = ""
 
 
 def to_plate_read(read: CapturedRead, *, lane: str = "", crop_sha256: bytes = b"") -> PlateRead:
     """The read as it goes over the wire, but for its sequence, which the spool gives."""
+    from proto.ring.v1.common_pb2 import Direction
     from proto.ring.v1.ingest_pb2 import CharacterCandidates, PlateRead
 
     message = PlateRead(
@@ -136,6 +142,7 @@ def to_plate_read(read: CapturedRead, *, lane: str = "", crop_sha256: bytes = b"
         confidence=read.reading.confidence,
         region=read.reading.region,
         lane=lane,
+        direction=Direction.Value(f"DIRECTION_{(read.direction or 'unspecified').upper()}"),
         crop_sha256=crop_sha256,
     )
     message.captured_at.FromDatetime(read.captured_at)
