@@ -1,0 +1,303 @@
+"""A city of any number of reads, made by ClickHouse straight into the product's own tables.
+
+    python -m tests.benchmarks.city FOLDER --reads 100000000     # FOLDER is then a server's --data
+    python -m tests.benchmarks.city FOLDER --refill TABLE,TABLE  # after their schema has changed
+
+Always true here: the same seed and size give the same rows. What drives is in city.sql: commuters
+into the city and out of it, taxis, and vehicles seen now and then, most of them a few times; rush
+hours and weekends; passages that were missed, read twice or misread; cloned plates, vehicles that
+travel together, readers without a line for a day, clocks that are ahead. The checkpoints and
+readers are events of the log as always. The reads are not: they are in ClickHouse alone, so their
+ids can't be told (`ring reads`) and a rebuild would drop them.
+"""
+
+import argparse
+import csv
+import json
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from projections.clickhouse import ClickHouse, Client
+from projections.follower import Projection
+from projections.schema import Databases
+from proto.ring.v1.registry_pb2 import Checkpoint, Reader
+from ring.application import Ring
+from tests.conftest import ROOT
+
+READERS = 814
+CHECKPOINTS = ROOT / "deploy" / "demo" / "checkpoints.csv"
+# The city's zone is three hours behind UTC the year round.
+ZONE_NAME = "America/Argentina/Buenos_Aires"
+FIRST_DAY = datetime(2026, 3, 1, 3, tzinfo=UTC)
+_DAY = timedelta(days=1)
+_MEMORY = 6 << 30
+_SQL = (Path(__file__).parent / "city.sql").read_text(encoding="utf-8")
+_FILLS = re.compile(r"\bTO `?\w+`?\.`?(\w+)`?")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A city to be made. About `reads` reads: 31 days of 3,000,000 vehicles are 100 million."""
+
+    reads: int
+    seed: int = 1
+    days: int = 31
+
+    @property
+    def vehicles(self) -> int:
+        """How many drive: 3 million make about 100 million reads in 31 days."""
+        return max(100, round(self.reads * 0.03 * 31 / self.days))
+
+    def midnight(self, day: int) -> datetime:
+        """When a day begins, in the city."""
+        return FIRST_DAY + day * _DAY
+
+    @property
+    def ends(self) -> datetime:
+        """The end of the last day."""
+        return self.midnight(self.days)
+
+
+def gates() -> list[tuple[str, int]]:
+    """(checkpoint, how many readers it has), 814 in all."""
+    with CHECKPOINTS.open(encoding="utf-8", newline="") as file:
+        codes = [row["code"] for row in csv.DictReader(file)]
+    each, more = divmod(READERS, len(codes))
+    return [(code, each + (n < more)) for n, code in enumerate(codes)]
+
+
+def reader_rows() -> Iterator[Reader]:
+    """Every reader: odd numbers look at those who enter, even ones at those who leave."""
+    for code, readers in gates():
+        for number in range(1, readers + 1):
+            yield Reader(
+                reader_id=f"{code}-{number:02d}",
+                checkpoint=code,
+                lane=str((number + 1) // 2),
+                direction=1 if number % 2 else 2,
+            )
+
+
+@dataclass(frozen=True)
+class City:
+    """What was made: its folder is a server's data folder. seconds: that filling it took."""
+
+    folder: Path
+    plan: Plan
+    reads: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Ring, Client, Projection]]:
+        """Its log and its read side, with our schema, while no server has it open."""
+        where = ClickHouse.at(f"chdb:///{self.folder / 'clickhouse'}")
+        ring = Ring(f"sqlite:///{self.folder / 'events.sqlite'}")
+        client = where.open()
+        try:
+            databases = Databases(where, client)
+            live = databases.live()
+            databases.upgrade(live)
+            yield ring, client, Projection(ring.event_log, client, live)
+        finally:
+            client.close()
+            ring.close()
+
+
+def city(
+    folder: Path,
+    plan: Plan,
+    refill: Sequence[str] = (),
+    report: Callable[[str], None] = lambda _: None,
+) -> City:
+    """Makes the city, or takes the one that is there; fills the tables `refill` anew.
+
+    ValueError where the folder holds something else.
+    """
+    note = folder / "city.json"
+    if note.exists():
+        known = json.loads(note.read_text())
+        if Plan(**known["plan"]) != plan:
+            raise ValueError(f"{folder} holds another city ({known['plan']}): name another folder")
+        found = City(folder, plan, known["reads"], known["seconds"])
+        if refill:
+            with found.opened() as (ring, client, _):
+                _fill(client, ring.event_log.log_id, plan, known["firsts"], refill, report)
+        return found
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no whole city: name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with City(folder, plan).opened() as (ring, client, projection):
+        _register(ring, "")
+        projection.apply(projection.events())
+        began = time.perf_counter()
+        log = ring.event_log
+        firsts = _fill(client, log.log_id, plan, [log.head() + 1], (), report)
+        seconds = round(time.perf_counter() - began, 1)
+        last = firsts[-1] - 1
+        projection.save(last)
+        # The log goes on where the reads end, with events of its own.
+        with sqlite3.connect(folder / "events.sqlite") as events:
+            events.execute("UPDATE sqlite_sequence SET seq = ?", (last,))
+        events.close()
+        _register(ring, " (again)")
+    facts = {"plan": asdict(plan), "reads": firsts[-1] - firsts[0], "firsts": firsts}
+    note.write_text(json.dumps(facts | {"seconds": seconds}))
+    return City(folder, plan, firsts[-1] - firsts[0], seconds)
+
+
+def _register(ring: Ring, suffix: str) -> None:
+    at = Timestamp()
+    at.FromDatetime(FIRST_DAY - _DAY)
+    with CHECKPOINTS.open(encoding="utf-8", newline="") as file:
+        rows = [
+            Checkpoint(
+                code=row["code"],
+                name=row["name"] + suffix,
+                latitude=float(row["latitude"]),
+                longitude=float(row["longitude"]),
+            )
+            for row in csv.DictReader(file)
+        ]
+    ring.import_checkpoints(rows, at)
+    ring.import_readers(list(reader_rows()), at)
+
+
+def _fill(
+    client: Client,
+    log_id: str,
+    plan: Plan,
+    firsts: Sequence[int],
+    only: Sequence[str],
+    report: Callable[[str], None],
+) -> list[int]:
+    """Inserts every day. The position of each day's first read, and the one after the last.
+
+    `firsts`: the same of an earlier run, or where the first day begins. `only`: these tables
+    alone, emptied before.
+    """
+    codes, readers = zip(*gates(), strict=True)
+    text = _SQL.rstrip().rstrip(";")
+    text += f", max_memory_usage = {_MEMORY}, parallel_view_processing = 1"
+    places = list(firsts)
+    began = time.perf_counter()
+    with _filling(client, only):
+        for day in range(plan.days):
+            midnight = plan.midnight(day)
+            client.execute(
+                text,
+                log=log_id,
+                first=places[day],
+                seed=plan.seed,
+                vehicles=plan.vehicles,
+                day=day,
+                midnight=int(midnight.timestamp()) * 1_000_000,
+                weekend=(midnight - timedelta(hours=3)).weekday() >= 5,
+                codes=list(codes),
+                readers=list(readers),
+            )
+            if len(places) == day + 1:
+                places.append(places[0] + count(client, "sightings"))
+            reads = places[day + 1] - places[0]
+            rate = reads / (time.perf_counter() - began)
+            report(f"day {day + 1} of {plan.days}: {reads:,} reads, {rate:,.0f} a second")
+    return places
+
+
+def count(client: Client, table: str) -> int:
+    """Rows of a table, as the engine counts them."""
+    return int(rows(client, f"SELECT count() FROM {table}")[0][0])
+
+
+def rows(client: Client, text: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+    """The result of a query of our own."""
+    found: Sequence[Sequence[Any]] = client._raw.query(text, parameters=parameters).result_rows
+    return found
+
+
+@contextmanager
+def _filling(client: Client, only: Sequence[str]) -> Iterator[None]:
+    """Inside, `incoming` feeds these tables alone, which are empty at first; none: every table."""
+    if not only:
+        yield
+        return
+    views = {
+        str(view): _FILLS.findall(text)[0]
+        for view, text in rows(
+            client,
+            "SELECT name, create_table_query FROM system.tables WHERE database = {database:String} "
+            "AND engine = 'MaterializedView'",
+            database=client.database,
+        )
+    }
+    if unknown := set(only) - set(views.values()):
+        raise ValueError(f"no view fills {', '.join(sorted(unknown))}")
+    off = [view for view, table in views.items() if table not in only]
+    for table in only:
+        client.execute(f"TRUNCATE TABLE {table}")
+    for view in off:
+        client.execute(f"DETACH TABLE {view}")
+    try:
+        yield
+    finally:
+        for view in off:
+            client.execute(f"ATTACH TABLE {view}")
+
+
+def settle(client: Client, seconds: float) -> int:
+    """Waits until no parts are being merged, or for so long. How many merges are left."""
+    until = time.monotonic() + seconds
+    quiet = 0
+    while True:
+        merges = int(rows(client, "SELECT count() FROM system.merges")[0][0])
+        quiet = 0 if merges else quiet + 1
+        if quiet == 3 or time.monotonic() > until:
+            return merges
+        time.sleep(0.5)
+
+
+def disk(client: Client) -> dict[str, int]:
+    """Bytes on the disk of each table's live parts."""
+    found = rows(
+        client,
+        "SELECT table, sum(bytes_on_disk) FROM system.parts WHERE active "
+        "AND database = {database:String} GROUP BY table ORDER BY table",
+        database=client.database,
+    )
+    return {str(table): int(size) for table, size in found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.city", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--reads", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--refill", default="", help="tables to fill anew, with commas between")
+    parser.add_argument("--settle", type=float, default=600, help="seconds for merges to end")
+    options = parser.parse_args()
+    refill = [name for name in options.refill.split(",") if name]
+    plan = Plan(options.reads, options.seed)
+    made = city(options.folder.resolve(), plan, refill, lambda line: print(line, file=sys.stderr))
+    with made.opened() as (_, client, _):
+        left = settle(client, options.settle)
+        sizes = disk(client)
+    print(
+        json.dumps(
+            {"reads": made.reads, "seconds": made.seconds, "merges_left": left}
+            | {"bytes_per_read": {t: round(s / made.reads, 2) for t, s in sizes.items()}}
+            | {"all_tables": round(sum(sizes.values()) / made.reads, 2)}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
