@@ -68,6 +68,10 @@ class Postgres:
         """Stops the server; its data stays."""
         self._tell("stop")
 
+    def kill(self) -> None:
+        """kill -9 of all its processes; its data stays."""
+        self._tell("kill")
+
     def start(self) -> None:
         """Starts it, where it does not run."""
         self._tell("start")

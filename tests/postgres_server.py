@@ -2,15 +2,27 @@
 
     python -m tests.postgres_server FOLDER
 
-Prints the server's URI, then obeys "stop" and "start" on its standard input, each answered by
-"done"; at the end of the input it stops the server. A process of its own, for it forks, which a
-process that uses gRPC must not.
+Prints the server's URI, then obeys "stop", "kill" (kill -9 of all its processes) and "start" on its
+standard input, each answered by "done"; at the end of the input it stops the server. A process of
+its own, for it forks, which a process that uses gRPC must not.
 """
 
 import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+def kill(server: Any) -> None:
+    """kill -9 of the postmaster and of what it started."""
+    postmaster = psutil.Process(server.get_pid())
+    killed = [postmaster, *postmaster.children(recursive=True)]
+    for process in killed:
+        process.kill()
+    psutil.wait_procs(killed, 10)
 
 
 def main() -> None:
@@ -27,7 +39,13 @@ def main() -> None:
     print(server.get_uri(), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         for line in sys.stdin:
-            {"stop": server.stop, "start": server.start}[line.strip()]()
+            match line.strip():
+                case "stop":
+                    server.stop()
+                case "kill":
+                    kill(server)
+                case "start":
+                    server.start()
             print("done", flush=True)
     server.cleanup()
 

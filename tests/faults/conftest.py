@@ -11,7 +11,7 @@ import pytest
 
 from proto.ring.v1 import registry_pb2, registry_pb2_grpc
 from proto.ring.v1.events_pb2 import StoredRead
-from ring.store import open_log, unseal
+from ring.store import EventLog, open_log, unseal
 from ring.values import read_log_id
 from tests.conftest import ROOT, Server
 
@@ -35,11 +35,13 @@ def register(server: Server, *readers: str) -> None:
 
 def stored(data: Path, reader: str, *epochs: str) -> list[StoredRead]:
     """A reader's stored reads of some epochs, in the order of their sequences."""
-    log = open_log(f"sqlite:///{data / 'events.sqlite'}")
-    with contextlib.closing(log):
-        events = [
-            event for epoch in epochs for event in log.select_events(read_log_id(reader, epoch))
-        ]
+    with contextlib.closing(open_log(f"sqlite:///{data / 'events.sqlite'}")) as log:
+        return [one for epoch in epochs for one in stored_in(log, reader, epoch)]
+
+
+def stored_in(log: EventLog, reader: str, epoch: str, after: int = 0) -> list[StoredRead]:
+    """As `stored`, of one epoch in an open log, above a sequence."""
+    events = list(log.select_events(read_log_id(reader, epoch), gt=after))
     assert {event.topic for event in events} <= {"ring.read"}
     return [StoredRead.FromString(unseal(event.state)) for event in events]
 
