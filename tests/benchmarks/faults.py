@@ -1,4 +1,4 @@
-"""kill -9 of every part at random moments under load, many times: what `make test` does a few times.
+"""kill -9 of every part at random moments under load, many times (`make test`: a few times).
 
     python -m tests.benchmarks.faults --rounds 50 --seed 0
 
