@@ -70,6 +70,7 @@ CHANGES = [
     ("UPDATE name = 'Puente?' WHERE 1", "checkpoints", ["name"]),
     ("UPDATE note = 'x' WHERE disposition != ''", "hotlist_match_states", ["note"]),
     ("UPDATE delayed = false WHERE 1", "hotlist_matches", ["delayed"]),
+    ("UPDATE last_position = 1 WHERE 1", "flow_marks", ["last_position"]),
     ("DELETE WHERE plate = 'C00002'", "movements", ["plate", "day", "reads"]),
 ]
 

@@ -247,4 +247,5 @@ def test_every_table_with_a_checksum_is_copied_for_a_comparison() -> None:
 def test_every_table_that_keeps_events_has_a_checksum() -> None:
     made = re.compile(r"CREATE TABLE (\w+).*ENGINE = \w+MergeTree", re.S)
     kept = {m[1] for n in names("schema") for s in statements(n) if (m := made.search(s))}
-    assert kept - {"positions", "schema_versions"} == set(TABLES)
+    # flow_counts is counted from the others, and anew where it does not hold.
+    assert kept - {"positions", "schema_versions", "flow_counts"} == set(TABLES)

@@ -2,6 +2,7 @@
 CREATE TABLE {copy:Identifier}.sightings CLONE AS sightings;
 CREATE TABLE {copy:Identifier}.sightings_by_checkpoint CLONE AS sightings_by_checkpoint;
 CREATE TABLE {copy:Identifier}.plates CLONE AS plates;
+CREATE TABLE {copy:Identifier}.flow_marks CLONE AS flow_marks;
 CREATE TABLE {copy:Identifier}.movements CLONE AS movements;
 CREATE TABLE {copy:Identifier}.hotlist_matches CLONE AS hotlist_matches;
 CREATE TABLE {copy:Identifier}.hotlist_match_states CLONE AS hotlist_match_states;
