@@ -1,8 +1,8 @@
 """The load generator: streams prepared reads as fast as they are acknowledged, in its own process.
 
-    python -m tests.benchmarks.load ADDRESS --reads N --batch B --streams S
+    python -m tests.benchmarks.load ADDRESS --reads N --batch B --streams S [--rate READS_A_SECOND]
 
-Prints one JSON object: reads, seconds until the last acknowledgement, acknowledgement latencies.
+Prints one JSON object: reads, seconds until the last acknowledgement.
 """
 
 import argparse
@@ -50,8 +50,13 @@ def plate(number: int) -> str:
     return f"{_LETTERS[a]}{_LETTERS[b]}{digits:03d}{_LETTERS[c]}{_LETTERS[d]}"
 
 
-async def stream(address: str, reader: str, requests: list[bytes], total: int) -> None:
-    """Sends everything of one stream and waits for its last acknowledgement."""
+async def stream(
+    address: str, reader: str, requests: list[bytes], total: int, rate: float = 0
+) -> None:
+    """Sends everything of one stream, `rate` requests a second (0: as fast as they are taken).
+
+    Waits for its last acknowledgement.
+    """
     async with grpc.aio.insecure_channel(address) as channel:
         hello = pb.StreamReadsRequest(
             hello=pb.ReaderHello(reader_id=reader, epoch=str(uuid4()), software_version="bench")
@@ -59,7 +64,10 @@ async def stream(address: str, reader: str, requests: list[bytes], total: int) -
 
         async def outgoing() -> AsyncIterator[bytes]:
             yield hello
-            for request in requests:
+            began = time.perf_counter()
+            for number, request in enumerate(requests):
+                if rate:
+                    await asyncio.sleep(began + number / rate - time.perf_counter())
                 yield request
 
         call = channel.stream_stream(
@@ -73,13 +81,21 @@ async def stream(address: str, reader: str, requests: list[bytes], total: int) -
 
 async def run(options: argparse.Namespace) -> None:
     each = options.reads // options.streams
+    readers = options.readers.split(",") if options.readers else []
+    rate = options.rate / options.streams / options.batch
     work = [
         prepared(number, each, options.batch, options.plates) for number in range(options.streams)
     ]
     began = time.perf_counter()
     await asyncio.gather(
         *(
-            stream(options.address, f"bench-{number}", requests, each)
+            stream(
+                options.address,
+                readers[number] if readers else f"bench-{number}",
+                requests,
+                each,
+                rate,
+            )
             for number, requests in enumerate(work)
         )
     )
@@ -94,6 +110,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--streams", type=int, default=20)
     parser.add_argument("--plates", type=int, default=1_000_000)
+    parser.add_argument(
+        "--rate", type=float, default=0, help="reads/s; 0: as fast as they are taken"
+    )
+    parser.add_argument("--readers", default="", help="one a stream, with commas between")
     asyncio.run(run(parser.parse_args()))
 
 
