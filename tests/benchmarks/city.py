@@ -14,12 +14,13 @@ ids can't be told (`ring reads`) and a rebuild would drop them.
 import argparse
 import csv
 import json
+import math
 import re
 import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,7 +42,7 @@ ZONE_NAME = "America/Argentina/Buenos_Aires"
 FIRST_DAY = datetime(2026, 3, 1, 3, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MEMORY = 6 << 30
-_SQL = (Path(__file__).parent / "city.sql").read_text(encoding="utf-8")
+_SQL = (Path(__file__).parent / "city.sql").read_text(encoding="utf-8").rstrip().rstrip(";")
 _FILLS = re.compile(r"\bTO `?\w+`?\.`?(\w+)`?")
 
 
@@ -117,42 +118,54 @@ def city(
     folder: Path,
     plan: Plan,
     refill: Sequence[str] = (),
+    stop_after: float = math.inf,
     report: Callable[[str], None] = lambda _: None,
 ) -> City:
     """Makes the city, or takes the one that is there; fills the tables `refill` anew.
 
-    ValueError where the folder holds something else.
+    Goes on where a run was cut short, or where `stop_after` seconds had passed: a city is whole
+    when it has the reads of every day. ValueError where the folder holds something else.
     """
     note = folder / "city.json"
     if note.exists():
         known = json.loads(note.read_text())
         if Plan(**known["plan"]) != plan:
             raise ValueError(f"{folder} holds another city ({known['plan']}): name another folder")
-        found = City(folder, plan, known["reads"], known["seconds"])
-        if refill:
-            with found.opened() as (ring, client, _):
-                _fill(client, ring.event_log.log_id, plan, known["firsts"], refill, report)
-        return found
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and holds no whole city: name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    elif folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no city: name another folder")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = {"plan": asdict(plan), "firsts": [], "seconds": 0.0}
+    firsts, until = known["firsts"], time.monotonic() + stop_after
+    days = range(plan.days) if refill else range(max(0, len(firsts) - 1), plan.days)
     with City(folder, plan).opened() as (ring, client, projection):
-        _register(ring, "")
-        projection.apply(projection.events())
-        began = time.perf_counter()
-        log = ring.event_log
-        firsts = _fill(client, log.log_id, plan, [log.head() + 1], (), report)
-        seconds = round(time.perf_counter() - began, 1)
+        if not firsts:
+            _register(ring, "")
+            projection.apply(projection.events())
+            firsts.append(ring.event_log.head() + 1)
+            note.write_text(json.dumps(known))
+        with _filling(client, refill):
+            for day in days:
+                began = time.perf_counter()
+                _fill(client, ring.event_log.log_id, plan, day, firsts[day])
+                if len(firsts) == day + 1:
+                    firsts.append(_next_position(client))
+                    known["seconds"] += time.perf_counter() - began
+                    note.write_text(json.dumps(known))
+                reads = firsts[day + 1] - firsts[0]
+                rate = (firsts[day + 1] - firsts[day]) / (time.perf_counter() - began)
+                report(f"day {day + 1} of {plan.days}: {reads:,} reads, {rate:,.0f} a second")
+                if time.monotonic() > until:
+                    break
         last = firsts[-1] - 1
-        projection.save(last)
-        # The log goes on where the reads end, with events of its own.
-        with sqlite3.connect(folder / "events.sqlite") as events:
-            events.execute("UPDATE sqlite_sequence SET seq = ?", (last,))
-        events.close()
-        _register(ring, " (again)")
-    facts = {"plan": asdict(plan), "reads": firsts[-1] - firsts[0], "firsts": firsts}
-    note.write_text(json.dumps(facts | {"seconds": seconds}))
-    return City(folder, plan, firsts[-1] - firsts[0], seconds)
+        projection.load()
+        if len(firsts) > plan.days and projection.position < last:
+            projection.save(last)
+            # The log goes on where the reads end, with events of its own.
+            with closing(sqlite3.connect(folder / "events.sqlite")) as events, events:
+                events.execute("UPDATE sqlite_sequence SET seq = ?", (last,))
+            _register(ring, " (again)")
+    return City(folder, plan, last + 1 - firsts[0], round(known["seconds"], 1))
 
 
 def _register(ring: Ring, suffix: str) -> None:
@@ -172,50 +185,26 @@ def _register(ring: Ring, suffix: str) -> None:
     ring.import_readers(list(reader_rows()), at)
 
 
-def _fill(
-    client: Client,
-    log_id: str,
-    plan: Plan,
-    firsts: Sequence[int],
-    only: Sequence[str],
-    report: Callable[[str], None],
-) -> list[int]:
-    """Inserts every day. The position of each day's first read, and the one after the last.
-
-    `firsts`: the same of an earlier run, or where the first day begins. `only`: these tables
-    alone, emptied before.
-    """
+def _fill(client: Client, log_id: str, plan: Plan, day: int, first: int) -> None:
+    """Inserts the reads of one day, from position `first` on."""
     codes, readers = zip(*gates(), strict=True)
-    text = _SQL.rstrip().rstrip(";")
-    text += f", max_memory_usage = {_MEMORY}, parallel_view_processing = 1"
-    places = list(firsts)
-    began = time.perf_counter()
-    with _filling(client, only):
-        for day in range(plan.days):
-            midnight = plan.midnight(day)
-            client.execute(
-                text,
-                log=log_id,
-                first=places[day],
-                seed=plan.seed,
-                vehicles=plan.vehicles,
-                day=day,
-                midnight=int(midnight.timestamp()) * 1_000_000,
-                weekend=(midnight - timedelta(hours=3)).weekday() >= 5,
-                codes=list(codes),
-                readers=list(readers),
-            )
-            if len(places) == day + 1:
-                places.append(places[0] + count(client, "sightings"))
-            reads = places[day + 1] - places[0]
-            rate = reads / (time.perf_counter() - began)
-            report(f"day {day + 1} of {plan.days}: {reads:,} reads, {rate:,.0f} a second")
-    return places
+    midnight = plan.midnight(day)
+    client.execute(
+        f"{_SQL}, max_memory_usage = {_MEMORY}, parallel_view_processing = 1",
+        log=log_id,
+        first=first,
+        seed=plan.seed,
+        vehicles=plan.vehicles,
+        day=day,
+        midnight=int(midnight.timestamp()) * 1_000_000,
+        weekend=(midnight - timedelta(hours=3)).weekday() >= 5,
+        codes=list(codes),
+        readers=list(readers),
+    )
 
 
-def count(client: Client, table: str) -> int:
-    """Rows of a table, as the engine counts them."""
-    return int(rows(client, f"SELECT count() FROM {table}")[0][0])
+def _next_position(client: Client) -> int:
+    return int(rows(client, "SELECT max(position) + 1 FROM sightings")[0][0])
 
 
 def rows(client: Client, text: str, **parameters: Any) -> Sequence[Sequence[Any]]:
@@ -283,10 +272,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--refill", default="", help="tables to fill anew, with commas between")
     parser.add_argument("--settle", type=float, default=600, help="seconds for merges to end")
+    parser.add_argument(
+        "--for",
+        dest="stop_after",
+        type=float,
+        default=math.inf,
+        help="stop after the day at which so many seconds have passed",
+    )
     options = parser.parse_args()
     refill = [name for name in options.refill.split(",") if name]
     plan = Plan(options.reads, options.seed)
-    made = city(options.folder.resolve(), plan, refill, lambda line: print(line, file=sys.stderr))
+    made = city(
+        options.folder.resolve(),
+        plan,
+        refill,
+        options.stop_after,
+        lambda line: print(line, file=sys.stderr, flush=True),
+    )
     with made.opened() as (_, client, _):
         left = settle(client, options.settle)
         sizes = disk(client)
