@@ -1,190 +1,271 @@
 """From frames to vehicles: one read for each that passes, however many frames show it.
 
 Always true here: a vehicle is emitted at most once, when it leaves or has stayed for the time
-limit, and is silent from then on; posteriors are fused, strings are never voted on; memory is
-bounded by the vehicles in view.
+limit, and is silent from then on, also where it is hidden for a while; posteriors are fused,
+strings are never voted on; the OCR is asked only where it can still tell something; memory is
+bounded by the vehicles in view and those just gone.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
-import numpy as np
-
+from lpr.fusion import Evidence, alike
+from lpr.movement import Sense
 from lpr.pipeline import Rules
-from lpr.reading import Box, Candidate, CapturedRead, Posterior, Reading
+from lpr.reading import Box, Candidate, CapturedRead, Detection, Picture, Reading, Way
+from lpr.tracking import FIRM, Path, distance, pair
 
-OVERLAP = 0.1
-"""Intersection over union at which a box goes on a track."""
-REACH = 1.5
-"""Plate widths a plate may move beyond what was foreseen."""
+ENOUGH, ENOUGH_READINGS = 0.95, 3
+"""Confidence, and frames, from which on a vehicle counts as read."""
+EAGER = 10
+"""Frames in which a vehicle is read without a pause, as long as it does not count as read."""
+PAUSE, LONG_PAUSE = 0.4, 2.0
+"""Seconds between readings from then on, and once it was emitted."""
+LARGER = 1.25
+"""How much larger than ever a plate must be shown to be read again at once."""
 FAR_REACH = 6.0
-"""The same where the text is the track's."""
-SURE = 0.5
-"""Confidence at which two texts can contradict each other."""
-CONTRADICTION = 3
-"""Characters by which they then differ."""
-WORTH_FUSING = 0.02
-"""Confidence under which a frame tells nothing."""
+"""Plate widths that a plate may jump where its text is the track's."""
 ALONE = 0.8
 """Confidence that a vehicle needs where one frame shows it."""
+LOST = 1.5
+"""Seconds after which a plate that is seen again with nearly its text is another one."""
+PARKED = 3600.0
+"""Seconds that one who stood still may be hidden, and is no new vehicle at the same place."""
+BLIND = 0.1
+"""What the sharpness of a crop counts in which nothing was read."""
+FRAMES = 2.5
+"""Frames that may fail to show a vehicle that has not left, however slow they come."""
+
+
+class View(Protocol):
+    """One frame, of which things may be asked."""
+
+    @property
+    def places(self) -> Sequence[Sequence[Detection]]:
+        """Where plates may be; at each place the boxes to choose from, best first."""
+        ...
+
+    def read(self, numbers: list[int]) -> list[Candidate | None]:
+        """What the OCR reads at these places; None where there is nothing to read."""
+        ...
+
+    def shot(self, number: int) -> tuple[Picture, float]:
+        """The picture of a place for people's eyes, and how sharp it is."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """A picture of a vehicle's plate."""
+
+    worth: float
+    captured_at: datetime
+    box: Box
+    crop: Picture
 
 
 @dataclass
-class _Evidence:
-    """Weighted sum of log posteriors of one length."""
+class _Gone:
+    """A vehicle that was emitted, while it must not be again."""
 
-    logs: Posterior
-    weight: float = 0.0
+    reading: Reading
+    box: Box
+    last: float
+    still: bool
 
 
 @dataclass
 class _Track:
-    """One vehicle in view. Times in seconds of the source."""
+    """One vehicle in view."""
 
-    box: Box
-    first: float
-    last: float
-    velocity: tuple[float, float] = (0.0, 0.0)
-    frames: int = 0
-    plate: str = ""
-    sure: float = 0.0
-    evidence: dict[int, _Evidence] = field(default_factory=dict)
-    regions: Counter[str] = field(default_factory=Counter)
-    best: Candidate | None = None
-    best_at: datetime | None = None
-    done: bool = False
-    emitted: str = ""
+    path: Path
+    evidence: Evidence = field(default_factory=Evidence)
+    doubtful: bool = False
+    """Whether it is there only because a reading contradicted another vehicle's."""
+    best: _Shot | None = None
+    read_at: float = float("-inf")
+    largest: float = 0.0
+    gone: _Gone | None = None
+
+    def wants(self, box: Box, seconds: float) -> bool:
+        """Whether the OCR should look again."""
+        if self.path.nearness(box, seconds) < 1 + FIRM:
+            return True
+        pause = LONG_PAUSE if self.gone else PAUSE
+        if seconds - self.read_at >= pause:
+            return True
+        if self.gone:
+            return False
+        if box.width >= LARGER * self.largest:
+            return True
+        evidence = self.evidence
+        if evidence.readings < ENOUGH_READINGS:
+            return True
+        return evidence.reading.confidence < ENOUGH and evidence.readings < EAGER
 
     def take(self, candidate: Candidate, captured_at: datetime, seconds: float) -> None:
-        """Adds what one frame shows."""
-        elapsed = seconds - self.last
-        if self.frames and elapsed > 0:
-            (x, y), (before_x, before_y) = candidate.box.centre, self.box.centre
-            self.velocity = (x - before_x) / elapsed, (y - before_y) / elapsed
-        self.box, self.last = candidate.box, seconds
-        self.frames += 1
-        reading = candidate.reading
-        if reading.confidence > self.sure:
-            self.plate, self.sure = reading.plate, reading.confidence
-        if reading.confidence >= WORTH_FUSING:
-            logs = np.log(np.maximum(reading.posterior, 1e-6)).astype(np.float32)
-            found = self.evidence.setdefault(len(logs), _Evidence(np.zeros_like(logs)))
-            found.logs = found.logs + logs * reading.confidence
-            found.weight += reading.confidence
-            self.regions[reading.region] += 1
-        if self.best is None or self._value(candidate) > self._value(self.best):
-            self.best, self.best_at = candidate, captured_at
+        """Adds what the OCR made of it in this frame."""
+        self.read_at = seconds
+        self.largest = max(self.largest, candidate.box.width)
+        if self.gone is None:
+            self.evidence.add(candidate.reading)
+            worth = candidate.sharpness * (BLIND + candidate.reading.confidence)
+            self._show(_Shot(worth, captured_at, candidate.box, candidate.crop))
 
-    @staticmethod
-    def _value(candidate: Candidate) -> float:
-        return candidate.sharpness * (0.1 + candidate.reading.confidence)
+    def pass_by(self, box: Box, shot: tuple[Picture, float], captured_at: datetime) -> None:
+        """Adds a frame that was not read: it shows the vehicle as well as any."""
+        crop, sharpness = shot
+        worth = sharpness * (BLIND + self.evidence.reading.confidence)
+        self._show(_Shot(worth, captured_at, box, crop))
 
-    def reading(self) -> Reading:
-        """All frames together: the weighted mean of log probabilities, of the likeliest length."""
-        if not self.evidence:
-            return Reading("", 0.0, np.zeros((0, 37), np.float32))
-        found = max(self.evidence.values(), key=lambda evidence: evidence.weight)
-        mean = np.exp(found.logs / found.weight)
-        region = self.regions.most_common(1)[0][0]
-        return Reading.of((mean / mean.sum(axis=1, keepdims=True)).astype(np.float32), region)
+    def _show(self, shot: _Shot) -> None:
+        if self.best is None or shot.worth > self.best.worth:
+            self.best = shot
 
-    def nearness(self, candidate: Candidate, seconds: float) -> float:
-        """How well the candidate goes on this track; 0: not at all."""
-        if self._contradicts(candidate.reading):
-            return 0.0
-        ahead = seconds - self.last
-        x, y = self.box.centre
-        x, y = x + self.velocity[0] * ahead, y + self.velocity[1] * ahead
-        foreseen = Box(
-            x - self.box.width / 2, y - self.box.height / 2, self.box.width, self.box.height
-        )
-        overlap = foreseen.overlap(candidate.box)
-        if overlap >= OVERLAP:
-            return 1.0 + overlap
-        other_x, other_y = candidate.box.centre
-        distance = float(np.hypot(x - other_x, y - other_y)) / max(
-            self.box.width, candidate.box.width
-        )
-        same = bool(self.plate) and self.plate == candidate.reading.plate
-        reach = FAR_REACH if same else REACH
-        return 1.0 - distance / reach if distance < reach else 0.0
-
-    def _contradicts(self, reading: Reading) -> bool:
-        if min(self.sure, reading.confidence) < SURE:
-            return False
-        if len(self.plate) != len(reading.plate):
-            return abs(len(self.plate) - len(reading.plate)) >= CONTRADICTION
-        pairs = zip(self.plate, reading.plate, strict=True)
-        return sum(one != other for one, other in pairs) >= CONTRADICTION
+    def again(self, candidate: Candidate, seconds: float) -> bool:
+        """Whether a plate away from where this one was foreseen is this one by its text."""
+        near = distance(self.path.foreseen(seconds), candidate.box) < FAR_REACH
+        text = candidate.reading.plate
+        return near and bool(text) and text == self.evidence.reading.plate
 
 
 class Consensus:
-    """The vehicles in view of one camera. Times in seconds; `name` is the source's."""
+    """The vehicles in view of one camera. Times in seconds; `name` is the source's.
+
+    direction: whose direction is said: none's ("": as the reader is registered), each one's
+    ("entry", "exit"), or by how it moved; then `entry` says how those go that enter.
+    """
 
     def __init__(
-        self, name: str, rules: Rules, *, gap: float = 0.7, longest: float = 8.0, repeat: float = 10
+        self,
+        name: str,
+        rules: Rules,
+        *,
+        gap: float = 0.7,
+        longest: float = 8.0,
+        repeat: float = 10.0,
+        direction: str = "",
+        entry: Sense = "towards",
     ) -> None:
         self._name = name
         self._rules = rules
         self._gap, self._longest, self._repeat = gap, longest, repeat
+        self._direction, self._entry = direction, entry
         self._tracks: list[_Track] = []
-        self._recent: dict[str, float] = {}
+        self._gone: list[_Gone] = []
+        self._last_frame = 0.0
+        self._step = 0.0
 
-    def see(
-        self, candidates: list[Candidate], captured_at: datetime, seconds: float
-    ) -> list[CapturedRead]:
-        """Takes a frame's candidates; returns the reads that are now due."""
-        pairs = sorted(
-            (
-                (track.nearness(candidate, seconds), place, number)
-                for place, track in enumerate(self._tracks)
-                for number, candidate in enumerate(candidates)
-            ),
-            reverse=True,
-        )
-        free_tracks, free = set(range(len(self._tracks))), set(range(len(candidates)))
-        for nearness, place, number in pairs:
-            if nearness > 0 and place in free_tracks and number in free:
-                free_tracks.remove(place)
-                free.remove(number)
-                self._tracks[place].take(candidates[number], captured_at, seconds)
-        for number in sorted(free):
-            track = _Track(candidates[number].box, seconds, seconds)
-            track.take(candidates[number], captured_at, seconds)
-            self._tracks.append(track)
+    def see(self, view: View, captured_at: datetime, seconds: float) -> list[CapturedRead]:
+        """Takes a frame; returns the reads that are now due. The OCR is asked once at most."""
+        self._step += 0.2 * (min(1.0, max(0.0, seconds - self._last_frame)) - self._step)
+        self._last_frame = seconds
+        boxes = [place[0].box for place in view.places]
+        tracks = self._tracks
+        goes_on = pair([track.path for track in tracks], boxes, seconds)
+        wanted = [
+            number
+            for number, box in enumerate(boxes)
+            if number not in goes_on or tracks[goes_on[number]].wants(box, seconds)
+        ]
+        seen = dict(zip(wanted, view.read(wanted) if wanted else [], strict=True))
+        for number, box in enumerate(boxes):
+            if number not in seen:
+                track = tracks[goes_on[number]]
+                track.path.go(box, seconds)
+                if track.gone is None:
+                    track.pass_by(box, view.shot(number), captured_at)
+        strays = []
+        for number, candidate in seen.items():
+            if candidate is None:
+                continue
+            known = tracks[goes_on[number]] if number in goes_on else None
+            if known is None or known.evidence.contradicts(candidate.reading):
+                strays.append((candidate, known is not None))
+            else:
+                self._go_on(known, candidate, captured_at, seconds)
+        for candidate, doubtful in strays:
+            free = (track for track in tracks if track.path.last < seconds)
+            known = next((track for track in free if track.again(candidate, seconds)), None)
+            if known is None:
+                known = _Track(Path(candidate.box, seconds), doubtful=doubtful)
+                tracks.append(known)
+            self._go_on(known, candidate, captured_at, seconds)
+        return self._due(seconds)
+
+    def wait(self, seconds: float) -> list[CapturedRead]:
+        """No frame has come for a while; returns the reads that are now due."""
         return self._due(seconds)
 
     def finish(self) -> list[CapturedRead]:
         """The source has ended: every vehicle has left."""
         return self._due(float("inf"))
 
+    # ---- within ------------------------------------------------------------
+
+    @staticmethod
+    def _go_on(track: _Track, candidate: Candidate, captured_at: datetime, seconds: float) -> None:
+        track.path.go(candidate.box, seconds)
+        track.take(candidate, captured_at, seconds)
+
     def _due(self, seconds: float) -> list[CapturedRead]:
         reads = []
         staying = []
+        gap = max(self._gap, FRAMES * self._step)
         for track in self._tracks:
-            left = seconds - track.last > self._gap
-            if not track.done and (left or seconds - track.first >= self._longest):
+            path = track.path
+            left = seconds - path.last > gap
+            if track.gone is None and (left or seconds - path.first >= self._longest):
                 reads += self._emit(track)
+            if track.gone is not None:
+                gone = track.gone
+                gone.box, gone.last, gone.still = path.box, path.last, path.movement.still()
             if not left:
                 staying.append(track)
-            if track.done:
-                self._recent[track.emitted] = track.last
         self._tracks = staying
-        for plate, last in list(self._recent.items()):
-            if seconds - last > self._repeat:
-                del self._recent[plate]
+        self._gone = [
+            gone
+            for gone in self._gone
+            if seconds - gone.last <= (PARKED if gone.still else self._repeat)
+        ]
         return reads
 
     def _emit(self, track: _Track) -> list[CapturedRead]:
-        reading = track.reading()
-        if not self._rules.accept(reading) or track.best is None or track.best_at is None:
+        """The vehicle's read; none where it can't be read, or was emitted before."""
+        reading = track.evidence.reading
+        if not self._rules.accept(reading) or track.best is None:
             return []
-        if track.frames < 2 and reading.confidence < ALONE:
+        few = track.evidence.readings < 2
+        if few and (track.doubtful or reading.confidence < ALONE):
             return []
-        track.done, track.emitted = True, reading.plate
-        if track.first - self._recent.get(reading.plate, float("-inf")) <= self._repeat:
+        before = self._before(track, reading)
+        track.gone = before or _Gone(reading, track.path.box, track.path.last, still=False)
+        if before is not None:
             return []
-        return [CapturedRead(self._name, track.best_at, reading, track.best.box, track.best.crop)]
+        self._gone.append(track.gone)
+        best, way = track.best, self._way(track)
+        return [CapturedRead(self._name, best.captured_at, reading, best.box, best.crop, way)]
+
+    def _before(self, track: _Track, reading: Reading) -> _Gone | None:
+        """The same vehicle, emitted before."""
+        for gone in self._gone:
+            since = track.path.first - gone.last
+            if gone.reading.plate == reading.plate and since <= self._repeat:
+                return gone
+            if not alike(gone.reading, reading):
+                continue
+            apart = distance(gone.box, track.path.start)
+            if 0 <= since <= LOST and apart < FAR_REACH / 2:
+                return gone
+            if gone.still and since > 0 and apart < 1 and track.path.movement.still():
+                return gone
+        return None
+
+    def _way(self, track: _Track) -> Way:
+        if self._direction == "by-movement":
+            return track.path.movement.direction(self._entry)
+        return "entry" if self._direction == "entry" else "exit" if self._direction else ""

@@ -17,8 +17,8 @@ from lpr.camera import Frame, Live, Stills, Video
 from lpr.consensus import Consensus
 from lpr.delivery import Health
 from lpr.detector import OURS, PlateDetector
-from lpr.pipeline import Eye, Rules
-from lpr.reading import CapturedRead
+from lpr.pipeline import AROUND, Eye, Rules, sharpness
+from lpr.reading import Candidate, CapturedRead, Picture
 from lpr.settings import Settings
 
 
@@ -37,6 +37,24 @@ def make_eye(settings: Settings, *, video: bool) -> Eye:
         Rules(settings.min_confidence, settings.min_length, settings.letters_only),
         places=settings.places,
     )
+
+
+class Look:
+    """One frame as the consensus asks for it. What is not asked for is not done."""
+
+    def __init__(self, eye: Eye, picture: Picture) -> None:
+        self._eye, self._picture = eye, picture
+        self.places = eye.places(picture)
+
+    def read(self, numbers: list[int]) -> list[Candidate | None]:
+        """The best reading at each of these places."""
+        return self._eye.read_at(self._picture, [self.places[number] for number in numbers])
+
+    def shot(self, number: int) -> tuple[Picture, float]:
+        """The plate there with what is around it, and how sharp it is."""
+        box = self.places[number][0].box
+        around = box.grown(AROUND, self._picture).cut(self._picture).copy()
+        return around, sharpness(box.cut(self._picture))
 
 
 class Session:
@@ -112,12 +130,13 @@ class Session:
             gap=settings.gap_seconds,
             longest=settings.longest_seconds,
             repeat=settings.repeat_seconds,
+            direction=settings.direction,
+            entry=settings.entry_moves,
         )
         frame: Frame
         for frame in source:
             self.frames += 1
-            yield from consensus.see(
-                self._eye.look(frame.picture), frame.captured_at, frame.seconds
-            )
+            look = Look(self._eye, frame.picture)
+            yield from consensus.see(look, frame.captured_at, frame.seconds)
             self._progress(source.seen, source.frames)
         yield from consensus.finish()

@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     threads: int = Field(default=2, ge=1)
     """Threads of each model and of OpenCV."""
 
+    direction: Literal["", "entry", "exit", "by-movement"] = ""
+    """Direction that reads of videos and cameras carry; empty: as the reader is registered."""
+    entry_moves: Literal["towards", "away", "down", "up", "left", "right"] = "towards"
+    """With by-movement: how vehicles that enter go in the picture."""
+
     frames_per_second: float = Field(default=15.0, gt=0)
     """Frames of a video or camera that are looked at, at most."""
     gap_seconds: float = Field(default=0.7, gt=0)

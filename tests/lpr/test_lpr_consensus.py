@@ -1,7 +1,9 @@
 """Frames of one vehicle become one read; pictures that stand alone stay alone."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from lpr.camera import Live, Stills, Video, open_source, shown
 from lpr.consensus import Consensus
 from lpr.errors import SourceError
 from lpr.pipeline import Rules
-from lpr.reading import ALPHABET, Box, Candidate, CapturedRead, Picture, Reading
+from lpr.reading import ALPHABET, Box, Candidate, CapturedRead, Detection, Picture, Reading
 from lpr.session import Session, make_eye
 from lpr.settings import Settings
 
@@ -34,13 +36,44 @@ def at(x: float, what: Reading, y: float = 100, sharp: float = 1.0) -> Candidate
     return Candidate(what, Box(x, y, 100, 30), 0.9, CROP, sharp)
 
 
-def watch(frames: list[list[Candidate]], step: float = 0.1) -> list[CapturedRead]:
-    consensus = Consensus("cam", Rules())
-    reads = []
-    for number, candidates in enumerate(frames):
-        seconds = number * step
-        reads += consensus.see(candidates, START + timedelta(seconds=seconds), seconds)
-    return reads + consensus.finish()
+class Shown:
+    """A frame in which these are to be seen."""
+
+    def __init__(self, candidates: list[Candidate]) -> None:
+        self._candidates = candidates
+        self.places = [[Detection(one.box, one.score)] for one in candidates]
+        self.asked = 0
+
+    def read(self, numbers: list[int]) -> list[Candidate | None]:
+        self.asked += len(numbers)
+        return [self._candidates[number] for number in numbers]
+
+    def shot(self, number: int) -> tuple[Picture, float]:
+        return self._candidates[number].crop, self._candidates[number].sharpness
+
+
+class Watching:
+    """A consensus that is shown frames; counts what it has the OCR read."""
+
+    def __init__(self, **options: Any) -> None:
+        self.consensus = Consensus("cam", Rules(), **options)
+        self.asked = 0
+
+    def see(self, candidates: list[Candidate], seconds: float) -> list[CapturedRead]:
+        shown = Shown(candidates)
+        reads = self.consensus.see(shown, START + timedelta(seconds=seconds), seconds)
+        self.asked += shown.asked
+        return reads
+
+    def all(self, frames: Iterable[list[Candidate]], step: float = 0.1) -> list[CapturedRead]:
+        reads = []
+        for number, candidates in enumerate(frames):
+            reads += self.see(candidates, number * step)
+        return reads + self.consensus.finish()
+
+
+def watch(frames: list[list[Candidate]], **options: Any) -> list[CapturedRead]:
+    return Watching(**options).all(frames)
 
 
 def plates(reads: list[CapturedRead]) -> list[str]:
@@ -66,17 +99,32 @@ def test_the_sharpest_crop_gives_time_and_place() -> None:
 
 def test_a_parked_car_is_one_read_and_then_silent() -> None:
     frames = [[at(0, reading("AB123CD"))] for _ in range(300)]
-    consensus = Consensus("cam", Rules())
-    when = []
-    for number, candidates in enumerate(frames):
-        if consensus.see(candidates, START, number * 0.1):
-            when.append(number)
+    watching = Watching()
+    when = [n for n, candidates in enumerate(frames) if watching.see(candidates, n * 0.1)]
     assert when == [80]
-    assert consensus.finish() == []
+    assert watching.consensus.finish() == []
+
+
+def test_a_car_parked_for_hours_is_one_read_though_hidden_now_and_then() -> None:
+    """Seen twice a second for two hours, behind a lorry for a minute in every ten."""
+    watching = Watching()
+    reads = []
+    for number in range(2 * 3600 * 2):
+        hidden = number % 1200 >= 1080
+        reads += watching.see([] if hidden else [at(0, reading("AB123CD"))], number * 0.5)
+    assert plates(reads) == ["AB123CD"]
+    assert watching.asked < 5000
+
+
+def test_the_ocr_is_spared_once_a_vehicle_is_read() -> None:
+    watching = Watching()
+    (read,) = watching.all([[at(10 * n, reading("AB123CD", 0.999))] for n in range(40)])
+    assert watching.asked < 15
+    assert read.reading.confidence > 0.99
 
 
 def test_a_car_hidden_for_a_moment_is_still_one_read() -> None:
-    seen = [[at(0, reading("AB123CD"))]] * 10
+    seen = [[at(10 * n, reading("AB123CD"))] for n in range(10)]
     assert plates(watch([*seen, *[[]] * 20, *seen])) == ["AB123CD"]
     assert plates(watch([*seen, *[[]] * 150, *seen])) == ["AB123CD", "AB123CD"]
 
