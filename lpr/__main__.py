@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -98,6 +99,41 @@ def status(reader: Reader = "", server: Server = "", json: Json = False) -> None
     from lpr import commands
 
     commands.status(reader, as_json=json)
+
+
+@app.command()
+def evaluate(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST.csv",
+            help="Columns file,kind,x,y,width,height,plate; kind is crop or scene.",
+        ),
+    ],
+    same: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--same",
+            metavar="PAIRS",
+            help="Characters that labels mix, as O0,I1, or eu:O0,I1 for the folder eu alone.",
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="DIR", help="Where pictures of the failures go."),
+    ] = None,
+    diagram: Annotated[
+        Path | None,
+        typer.Option("--diagram", metavar="FILE.svg", help="Where a reliability diagram goes."),
+    ] = None,
+    server: Server = "",
+    json: Json = False,
+) -> None:
+    """How well labelled pictures are found and read, and how much a confidence means."""
+    from lpr import commands
+
+    code = commands.evaluate(manifest, same=same or [], save=save, diagram=diagram, as_json=json)
+    raise typer.Exit(code)
 
 
 @models.callback()

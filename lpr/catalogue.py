@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 HUB_BEST = "cct-s-v2-global-model"
 """The best model of fast-plate-ocr's hub for plates of the whole world."""
 RAPID = "rapidocr"
+FUSED = "rapidocr+ours"
+"""RapidOCR's recogniser and our own small model, fused: what reads best without a network."""
+WITHOUT_NETWORK = (FUSED, RAPID)
+OURS = Path(__file__).parent / "models" / "plate_ocr.onnx"
 PROBE = 2.0
 """Seconds that `auto` waits for the hub."""
 FETCH_TIMEOUT = 30.0
@@ -59,8 +63,8 @@ def choose(setting: str, *, may_fetch: bool = True) -> Choice:
     """The model that LPR_OCR_MODEL means. Raises ModelError with what to do."""
     if setting == "auto":
         return _automatic(may_fetch=may_fetch)
-    if setting == RAPID:
-        return Choice(RAPID, "named")
+    if setting in WITHOUT_NETWORK:
+        return Choice(setting, "named")
     path = Path(setting).expanduser()
     if path.is_dir():
         return _in_folder(path)
@@ -81,11 +85,18 @@ def choose(setting: str, *, may_fetch: bool = True) -> Choice:
 
 def load(choice: Choice, *, threads: int = 2) -> Recogniser:
     """The chosen model, ready to read."""
+    from lpr.ocr_fast_plate import FastPlateOcr
+
     if choice.model is None or choice.config is None:
         from lpr.ocr_rapid import RapidOcr
 
-        return RapidOcr(threads=threads)
-    from lpr.ocr_fast_plate import FastPlateOcr
+        rapid = RapidOcr(threads=threads)
+        if choice.name == RAPID:
+            return rapid
+        from lpr.ocr_fused import FusedOcr
+
+        ours = FastPlateOcr(OURS, OURS.with_suffix(".yaml"), threads=threads)
+        return FusedOcr(rapid, ours, choice.name)
 
     return FastPlateOcr(choice.model, choice.config, threads=threads, name=choice.name)
 
@@ -140,7 +151,7 @@ def _automatic(*, may_fetch: bool) -> Choice:
             _mark_failed()
     if found is not None:
         return Choice(HUB_BEST, "auto: the hub's best", *found)
-    return Choice(RAPID, "auto: the hub's best is not cached ('lpr models fetch')")
+    return Choice(FUSED, "auto: the hub's best is not cached ('lpr models fetch')")
 
 
 def _hub() -> dict[str, tuple[str, str]]:

@@ -7,9 +7,10 @@ its reads delivered, or with a line that says how many are kept and why.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,52 @@ def status(reader: str, *, as_json: bool) -> None:
             f"pictures wait; last acknowledged {state.notes.get('acknowledged_at', 'never')}"
             + (f"; the server's clock is {float(offset):+.3f} s from ours" if offset else ""),
         )
+
+
+def evaluate(
+    manifest: Path, *, same: Sequence[str], save: Path | None, diagram: Path | None, as_json: bool
+) -> int:
+    """`lpr evaluate`; returns the exit code."""
+    from lpr import evaluation, evaluation_report
+    from lpr.session import make_eye
+
+    settings = settings_module.load()
+    logs.configure(settings.log, tool=True)
+    pictures = evaluation.load_manifest(manifest)
+    sameness = evaluation.Sameness(same)
+    eye = make_eye(settings, video=False)
+    outcomes, missing = [], []
+
+    def complain(path: Path) -> None:
+        missing.append(path)
+        output.say(f"{path} can't be opened: it is no picture, or damaged; skipped")
+
+    with output.progress_bar() as bar:
+        task = bar.add_task("evaluating", total=len(pictures))
+        for outcome, picture in evaluation.evaluate(eye, pictures, sameness, unreadable=complain):
+            outcomes.append(outcome)
+            if save is not None and not outcome.right:
+                evaluation_report.save_failure(save, outcome, picture)
+            bar.update(task, completed=len(outcomes) + len(missing))
+    summaries = evaluation.summarise(outcomes)
+    if diagram is not None:
+        error = summaries[-1].calibration_error
+        try:
+            diagram.write_text(
+                evaluation_report.diagram(outcomes, eye.model, error), encoding="utf-8"
+            )
+        except OSError as problem:
+            raise LprError(f"{diagram} can't be written: {problem.strerror}") from problem
+    if as_json:
+        for one in summaries:
+            output.print_json(evaluation_report.fields(one, eye.model))
+    else:
+        output.print_table(
+            (*evaluation_report.HEAD, *evaluation_report.SURE_HEAD),
+            evaluation_report.table(summaries),
+            title=f"{manifest}, read with {eye.model}; first read of each picture",
+        )
+    return 1 if missing else 0
 
 
 def models(*, as_json: bool) -> None:

@@ -1,7 +1,9 @@
-"""The port every OCR model stands behind: crops of plates in, readings out.
+"""The port every OCR model stands behind: places in pictures in, readings out.
 
-Always true here: an adapter answers in the order of the crops, one reading each, and gives the
-whole posterior, not its best string alone; which adapter runs is decided in catalogue.py.
+Always true here: an adapter answers in the order of the places, one reading each, and gives what
+the model says, the whole posterior, as it is: formats and calibration come after, in
+interpretation.py. How much it wants to see around a plate is the adapter's own affair; which
+adapter runs is decided in catalogue.py.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from lpr.reading import Picture, Reading
+from lpr.reading import Reading, Sight
 
 
 class Recogniser(Protocol):
@@ -20,11 +22,6 @@ class Recogniser(Protocol):
         """As an operator knows the model."""
         ...
 
-    @property
-    def margin(self) -> float:
-        """What the model likes to see around a detected plate, as a share of its height."""
-        ...
-
-    def read(self, crops: Sequence[Picture]) -> list[Reading]:
-        """One reading a crop (BGR, not empty), in their order."""
+    def read(self, sights: Sequence[Sight]) -> list[Reading]:
+        """One reading a place, in their order. Boxes that lie outside the picture are an error."""
         ...

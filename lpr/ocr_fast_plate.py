@@ -6,6 +6,7 @@ through the model in one batch, and every slot's whole distribution becomes a ro
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from fast_plate_ocr import LicensePlateRecognizer
 from fast_plate_ocr.core.process import resize_image
 
 from lpr.errors import ModelError
-from lpr.reading import ALPHABET, NOTHING, Picture, Posterior, Reading
+from lpr.reading import ALPHABET, NOTHING, Picture, Posterior, Reading, Sight
 from lpr.regions import alpha2
+
+MARGIN = 0.1
+"""What is shown around a plate, as a share of its height: the hub's models learnt loose crops."""
 
 
 class FastPlateOcr:
@@ -26,9 +30,16 @@ class FastPlateOcr:
     Raises ModelError where either can't be loaded.
     """
 
-    margin = 0.1
-
-    def __init__(self, model: Path, config: Path, *, threads: int = 1, name: str = "") -> None:
+    def __init__(
+        self,
+        model: Path,
+        config: Path,
+        *,
+        threads: int = 1,
+        name: str = "",
+        margin: float = MARGIN,
+    ) -> None:
+        self._margin = margin
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
@@ -58,10 +69,11 @@ class FastPlateOcr:
     def name(self) -> str:
         return self._name
 
-    def read(self, crops: Sequence[Picture]) -> list[Reading]:
-        """One reading a crop, in their order."""
-        if not crops:
+    def read(self, sights: Sequence[Sight]) -> list[Reading]:
+        """One reading a place, in their order, in one batch."""
+        if not sights:
             return []
+        crops = [sight.crop(self._margin) for sight in sights]
         outputs = dict(
             zip(
                 self._recognizer.output_names,
@@ -79,9 +91,10 @@ class FastPlateOcr:
         for source, column in enumerate(self._columns):
             rows[..., column] += slots[..., source]
         rows /= rows.sum(axis=2, keepdims=True)
+        regions = self._regions_of(outputs, len(crops))
         return [
-            Reading.of(row, region)
-            for row, region in zip(rows, self._regions_of(outputs, len(crops)), strict=True)
+            Reading.of(row, max(said, key=said.__getitem__, default=""), said)
+            for row, said in zip(rows, regions, strict=True)
         ]
 
     def _batch(self, crops: Sequence[Picture]) -> Picture:
@@ -103,12 +116,17 @@ class FastPlateOcr:
             ]
         ).astype(np.uint8)
 
-    def _regions_of(self, outputs: dict[str, np.ndarray], count: int) -> list[str]:
-        """The likeliest country of each crop; empty where the model has no say."""
+    def _regions_of(self, outputs: dict[str, np.ndarray], count: int) -> list[dict[str, float]]:
+        """Probability of each country, for each crop; nothing where the model has no say."""
         if not self._recognizer.has_region_head:
-            return [""] * count
-        likely = np.asarray(outputs["region"]).reshape(count, -1).argmax(axis=1)
-        return [self._regions[place] for place in likely]
+            return [{}] * count
+        found = []
+        for said in np.asarray(outputs["region"]).reshape(count, -1):
+            shares: dict[str, float] = defaultdict(float)
+            for region, share in zip(self._regions, said, strict=True):
+                shares[region] += float(share)
+            found.append(dict(shares))
+        return found
 
 
 def _column(character: str) -> int:

@@ -18,10 +18,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from lpr.errors import ModelError
-from lpr.reading import ALPHABET, NOTHING, Picture, Posterior, Reading
+from lpr.reading import ALPHABET, NOTHING, Picture, Posterior, Reading, Sight
 
 HEIGHT = 48
 """The model's input height in pixels."""
+STRETCH = 1.25
+"""Plates' letters are narrower than print: shown wider, fewer are lost between two others."""
 NARROWEST, WIDEST = 320, 640
 """Limits of its input width: narrower is padded (unpadded crops read worse), wider is squeezed."""
 
@@ -33,7 +35,6 @@ class RapidOcr:
     """
 
     name = "rapidocr"
-    margin = 0.0
 
     def __init__(self, *, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
@@ -58,9 +59,9 @@ class RapidOcr:
                 self._columns[place] = ALPHABET.index(character.upper())
         self._told = np.nonzero(self._columns != NOTHING)[0]
 
-    def read(self, crops: Sequence[Picture]) -> list[Reading]:
-        """One reading a crop, in their order. Crops go one by one: their widths differ."""
-        return [Reading.of(self._posterior(crop)) for crop in crops]
+    def read(self, sights: Sequence[Sight]) -> list[Reading]:
+        """One reading a place, in their order. They go one by one: their widths differ."""
+        return [Reading.of(self._posterior(sight.crop())) for sight in sights]
 
     def _posterior(self, crop: Picture) -> Posterior:
         output = self._session.run(None, {self._input: _input(crop)})[0][0]
@@ -102,7 +103,7 @@ def wheel_model() -> Path:
 
 def _input(crop: Picture) -> NDArray[np.float32]:
     """(1, 3, HEIGHT, width), -1..1, padded with 0 on the right."""
-    width = max(1, min(WIDEST, round(HEIGHT * crop.shape[1] / crop.shape[0])))
+    width = max(1, min(WIDEST, round(STRETCH * HEIGHT * crop.shape[1] / crop.shape[0])))
     scaled = cv2.resize(crop, (width, HEIGHT)).astype(np.float32) / 127.5 - 1
     padded = np.zeros((1, 3, HEIGHT, max(width, NARROWEST)), np.float32)
     padded[0, :, :, :width] = scaled.transpose(2, 0, 1)

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lpr.calibration import Calibration
 from lpr.detector import Detector
+from lpr.interpretation import Interpreter
 from lpr.ocr import Recogniser
-from lpr.reading import Box, Candidate, Detection, Picture, Reading
+from lpr.reading import Box, Candidate, Detection, Picture, Reading, Sight
 
 CROP_WIDTH = 240
 """A picture narrower than this is a plate's crop, and goes straight to the OCR."""
@@ -54,32 +56,57 @@ class Rules:
         return self.plausible(reading) and reading.confidence >= self.min_confidence
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What came of a picture that stands alone: its reads, and where a plate was looked for."""
+
+    reads: list[Candidate]
+    boxes: list[Box]
+
+
 class Eye:
     """A detector and an OCR model that work together."""
 
     def __init__(
-        self, detector: Detector, recogniser: Recogniser, rules: Rules, *, places: int = 3
+        self,
+        detector: Detector,
+        recogniser: Recogniser,
+        rules: Rules,
+        *,
+        places: int = 3,
+        countries: Sequence[str] = (),
     ) -> None:
         self._detector = detector
         self._recogniser = recogniser
+        self._interpreter = Interpreter(Calibration.of(recogniser.name), countries)
         self._places = places
         self.rules = rules
 
+    @property
+    def model(self) -> str:
+        """The OCR model's name."""
+        return self._recogniser.name
+
     def read(self, picture: Picture) -> list[Candidate]:
         """The reads of a picture that stands alone, best first, each plate once."""
+        return self.see(picture).reads
+
+    def see(self, picture: Picture) -> Seen:
+        """The same, with the places that were looked at."""
         height, width = picture.shape[:2]
         if width < CROP_WIDTH:
-            return self._accepted(self.crop(picture))
-        reads = self._accepted(self.look(picture))
+            return Seen(self._accepted(self.crop(picture)), [])
+        seen = self.look(picture)
+        reads = self._accepted(seen)
         if not reads and width < WIDE_CROP and width >= PLATE_SHAPE * height:
             reads = self._accepted(self.crop(picture))
-        return reads
+        return Seen(reads, [one.box for one in seen])
 
     def crop(self, picture: Picture) -> list[Candidate]:
         """The reading of a picture that is a plate."""
-        height, width = picture.shape[:2]
-        (reading,) = self._recogniser.read([picture])
-        return [Candidate(reading, Box(0, 0, width, height), 1.0, picture, sharpness(picture))]
+        sight = Sight.of(picture)
+        reading = self._interpreter.interpret(self._recogniser.read([sight])[0])
+        return [Candidate(reading, sight.box, 1.0, picture, sharpness(picture))]
 
     def look(self, picture: Picture) -> list[Candidate]:
         """The best reading at each place that may be a plate, whatever the rules say."""
@@ -99,13 +126,17 @@ class Eye:
     ) -> list[Candidate | None]:
         """The best reading at each place, in their order; None where there is nothing to cut."""
         boxes = [(number, one) for number, place in enumerate(places) for one in place]
-        crops = [one.box.grown(self._recogniser.margin, picture).cut(picture) for _, one in boxes]
-        seen = [(box, crop) for box, crop in zip(boxes, crops, strict=True) if crop.size]
-        readings = self._recogniser.read([crop for _, crop in seen])
+        seen = [
+            (number, one, Sight(picture, one.box))
+            for number, one in boxes
+            if one.box.cut(picture).size
+        ]
+        readings = self._recogniser.read([sight for _, _, sight in seen])
         best: list[Candidate | None] = [None] * len(places)
-        for ((number, one), crop), reading in zip(seen, readings, strict=True):
-            around = one.box.grown(AROUND, picture).cut(picture).copy()
-            candidate = Candidate(reading, one.box, one.score, around, sharpness(crop))
+        for (number, one, sight), said in zip(seen, readings, strict=True):
+            reading = self._interpreter.interpret(said, one.score)
+            around = sight.crop(AROUND).copy()
+            candidate = Candidate(reading, one.box, one.score, around, sharpness(sight.crop()))
             former = best[number]
             if former is None or self._rank(candidate) > self._rank(former):
                 best[number] = candidate

@@ -7,7 +7,8 @@ Always true here: pictures are uint8 (height, width, 3) in OpenCV's BGR order; b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -83,26 +84,51 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """Where to read: a picture, and where a plate is in it."""
+
+    picture: Picture
+    box: Box
+
+    @classmethod
+    def of(cls, crop: Picture) -> Sight:
+        """A picture that is a plate."""
+        height, width = crop.shape[:2]
+        return cls(crop, Box(0, 0, width, height))
+
+    def crop(self, margin: float = 0.0) -> Picture:
+        """The plate with `margin` of its height around it, as far as the picture goes."""
+        return self.box.grown(margin, self.picture).cut(self.picture)
+
+
+@dataclass(frozen=True)
 class Reading:
     """What the OCR makes of one crop.
 
     plate: A-Z 0-9, may be empty. confidence: 0..1, the product of the best probability at each
     position, those that hold no character included. region: ISO 3166-1 alpha-2, or empty.
+    regions: the model's own say on the country, probabilities that sum to at most 1; empty where
+    it has none.
     """
 
     plate: str
     confidence: float
     posterior: Posterior
     region: str = ""
+    regions: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, posterior: Posterior, region: str = "") -> Reading:
+    def of(
+        cls, posterior: Posterior, region: str = "", regions: Mapping[str, float] | None = None
+    ) -> Reading:
         """The likeliest reading of a posterior."""
+        regions = regions or {}
         if not len(posterior):
-            return cls("", 0.0, posterior, region)
+            return cls("", 0.0, posterior, region, regions)
         best = posterior.argmax(axis=1)
         plate = "".join(ALPHABET[column] for column in best if column != NOTHING)
-        return cls(plate, min(1.0, float(posterior.max(axis=1).prod())), posterior, region)
+        sure = min(1.0, float(posterior.max(axis=1).prod()))
+        return cls(plate, sure, posterior, region, regions)
 
 
 @dataclass(frozen=True)

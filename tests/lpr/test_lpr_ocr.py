@@ -12,7 +12,7 @@ from lpr import catalogue
 from lpr.errors import ModelError
 from lpr.ocr import Recogniser
 from lpr.ocr_rapid import RapidOcr, decode
-from lpr.reading import ALPHABET, Box, CapturedRead, Picture, Reading, to_plate_read
+from lpr.reading import ALPHABET, Box, CapturedRead, Picture, Reading, Sight, to_plate_read
 from lpr.regions import alpha2
 
 
@@ -23,7 +23,7 @@ def rapid() -> RapidOcr:
 
 @pytest.mark.parametrize("text", ["AB123CD", "KLM482", "AC904XZ"])
 def test_rapidocr_reads_a_drawn_plate(rapid: RapidOcr, text: str) -> None:
-    (reading,) = rapid.read([plate(text)])
+    (reading,) = rapid.read([Sight.of(plate(text))])
     assert reading.plate == text
     assert reading.confidence > 0.9
     assert reading.posterior.shape == (len(text), 37)
@@ -32,7 +32,7 @@ def test_rapidocr_reads_a_drawn_plate(rapid: RapidOcr, text: str) -> None:
 
 def test_crops_of_any_shape_are_answered_in_order(rapid: RapidOcr) -> None:
     crops = [plate("AB123CD"), np.zeros((4, 90, 3), np.uint8), plate("KLM482")[:, :30]]
-    readings = rapid.read([*crops, plate("HJT726")])
+    readings = rapid.read([Sight.of(crop) for crop in [*crops, plate("HJT726")]])
     assert [readings[0].plate, readings[3].plate] == ["AB123CD", "HJT726"]
     assert rapid.read([]) == []
 
@@ -53,7 +53,7 @@ def exact(recogniser: Recogniser, shared: Path, most: int) -> float:
     with (shared / "plates" / "manifest.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] == "crop"][:most]
     crops = [cv2.imread(str(shared / "plates" / row["file"])) for row in rows]
-    readings = recogniser.read([np.asarray(crop, np.uint8) for crop in crops])
+    readings = recogniser.read([Sight.of(np.asarray(crop, np.uint8)) for crop in crops])
     pairs = zip(readings, rows, strict=True)
     return sum(reading.plate == row["plate"] for reading, row in pairs) / len(rows)
 
@@ -78,7 +78,7 @@ def test_the_hub_models_posterior_agrees_with_its_own_library(hub_model: Path) -
         providers=["CPUExecutionProvider"],
     )
     crop = plate("AB123CD")
-    (reading,) = catalogue.load(choice).read([crop])
+    (reading,) = catalogue.load(choice).read([Sight.of(crop)])
     said = theirs.run_one(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB), return_confidence=True)
     assert reading.plate == said.plate
     assert reading.posterior.shape == (9, 37)
@@ -108,7 +108,7 @@ def test_a_hub_model_in_the_cache_is_taken_by_its_name(
     (tmp_path / "cct-xs-v1-global-model").symlink_to(hub_model)
     choice = catalogue.choose("cct-xs-v1-global-model", may_fetch=False)
     assert catalogue.load(choice).name == "cct-xs-v1-global-model"
-    assert catalogue.choose("auto", may_fetch=False).name == "rapidocr"
+    assert catalogue.choose("auto", may_fetch=False).name == catalogue.FUSED
 
 
 def test_auto_takes_the_hubs_best_where_it_is_cached(
@@ -133,10 +133,10 @@ def test_without_a_network_auto_asks_once_a_day_and_fetch_says_what_to_do(
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
-    assert catalogue.choose("auto").name == "rapidocr"
+    assert catalogue.choose("auto").name == catalogue.FUSED
     mark = tmp_path / "cache" / ".lpr-no-hub"
     first = mark.stat().st_mtime_ns
-    assert catalogue.choose("auto").name == "rapidocr"
+    assert catalogue.choose("auto").name == catalogue.FUSED
     assert mark.stat().st_mtime_ns == first
     with pytest.raises(ModelError, match="can't be fetched"):
         catalogue.fetch()
@@ -159,7 +159,7 @@ def test_the_posterior_on_the_wire_is_well_formed(rapid: RapidOcr) -> None:
     from datetime import UTC, datetime
 
     crop: Picture = plate("AB123CD")
-    (reading,) = rapid.read([crop])
+    (reading,) = rapid.read([Sight.of(crop)])
     wire = to_plate_read(
         CapturedRead("x", datetime.now(UTC), reading, Box(0, 0, 200, 60), crop), lane="2"
     )
