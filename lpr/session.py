@@ -36,6 +36,7 @@ def make_eye(settings: Settings, *, video: bool) -> Eye:
         catalogue.load(choice, threads=settings.threads),
         Rules(settings.min_confidence, settings.min_length, settings.letters_only),
         places=settings.places,
+        countries=settings.countries,
     )
 
 

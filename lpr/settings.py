@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     """auto, a hub model's name, or the path of an ONNX model or of its folder."""
     ocr_fetch: bool = True
     """Whether `auto` may fetch the hub's best model where it is not cached."""
+    countries: Annotated[tuple[str, ...], NoDecode] = ()
+    """Countries (ISO 3166-1 alpha-2) whose plates are usual here; none: all whose formats are
+    known. Other plates are read too."""
     detector_model: Path | None = None
     """Another ONNX detector with our detector's output."""
     detector_threshold: float = Field(default=0.3, ge=0, le=1)
@@ -87,6 +90,13 @@ class Settings(BaseSettings):
         host, _, port = given.rpartition(":")
         if given and not (host and port.isascii() and port.isdigit() and int(port) < 65536):
             raise ValueError("write it as HOST:PORT, for example 127.0.0.1:9464")
+        return given
+
+    @field_validator("countries", mode="before")
+    @classmethod
+    def _countries(cls, given: object) -> object:
+        if isinstance(given, str):
+            return tuple(part.strip().upper() for part in given.split(",") if part.strip())
         return given
 
     @field_validator("picture_sides", "video_sides", mode="before")
