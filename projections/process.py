@@ -20,7 +20,7 @@ from projections.service import Investigation, Projections
 from proto.ring.v1.investigation_pb2_grpc import add_InvestigationServiceServicer_to_server
 from proto.ring.v1.operations_pb2_grpc import add_ProjectionServiceServicer_to_server
 from ring.rpc.errors import ErrorInterceptor
-from ring.store import open_log
+from ring.store import closed_after, open_log
 
 _GRACE_SECONDS = 2.0
 _MAX_VISIT = timedelta(hours=72)
@@ -68,10 +68,12 @@ async def run(
     finally:
         stopping.cancel()
         await checks.enter_graceful_shutdown()
-        await server.stop(_GRACE_SECONDS)
-        side.give_up_opening()
-        with suppress(Exception):
-            await opening
-        await asyncio.to_thread(side.close)
-        threads.shutdown()
-        log.close()
+        # Nobody waits for long for a database that is away.
+        with closed_after(log, _GRACE_SECONDS):
+            await server.stop(_GRACE_SECONDS)
+            side.give_up_opening()
+            with suppress(Exception):
+                await opening
+            await asyncio.to_thread(side.close)
+            threads.shutdown()
+            log.close()

@@ -103,10 +103,13 @@ class Reader(EventSourced):
         """Where it stands now."""
         return self._assignments[-1]
 
+    @property
+    def only_assignment(self) -> Assignment | None:
+        """Where it has always stood; None where it stood elsewhere before."""
+        return self._assignments[0] if len(self._assignments) == 1 else None
+
     def assignment_at(self, at: int) -> Assignment:
         """Where it stood at a time: microseconds since 1970, UTC."""
-        if len(self._assignments) == 1:
-            return self._assignments[0]
         return self._assignments[max(0, bisect_right(self._holds_from, at) - 1)]
 
     def when(self, event: Event[Any]) -> None:

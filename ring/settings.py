@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     max_visit: timedelta = timedelta(hours=72)
     # a reader not heard for longer is noted as silent
     reader_silence: timedelta = timedelta(minutes=5)
+    # a subscriber that takes nothing for longer is ended, and may resume
+    subscriber_patience: timedelta = timedelta(seconds=30)
 
     # HOST:PORT where Prometheus finds /metrics; empty: nowhere
     metrics: str = ""

@@ -1,7 +1,7 @@
 """AlertService: alerts out, each once, and what became of them.
 
-Always true here: a subscriber is served from the log by position, never from memory, so it can't
-miss or repeat one, and a slow one costs nothing but its own place.
+Always true here: a subscriber is served what lies in the log, by position, so it can't miss or
+repeat one; a slow one costs nothing but its own place.
 """
 
 import asyncio
@@ -9,69 +9,54 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from eventsourcing.persistence import Notification
-
 from proto.ring.v1 import alert_pb2 as pb
 from proto.ring.v1 import alert_pb2_grpc
-from ring.alert import Alert
 from ring.application import Ring
 from ring.errors import BeyondLog, InvalidRequest, StateForbids, TooSlow, Unavailable
+from ring.rpc.alert_tail import RAISED, WITH_UPDATES, Seat, Tail, Told, stretch
 from ring.rpc.clock import now
 from ring.wakeup import Wakeup
 
-_RAISED = [Alert.Raised.TOPIC]
-_ALL = [Alert.Raised.TOPIC, Alert.Acknowledged.TOPIC, Alert.Resolved.TOPIC]
-_PAGE = 200
 _PROGRESS_SECONDS = 2.0
-# How long one message may wait for room in the subscriber's connection.
-_STALL_SECONDS = 30.0
 # Until identity exists, nobody knows who it was.
 _SOMEBODY = "insecure"
 
 
 class AlertService(alert_pb2_grpc.AlertServiceServicer):
-    """The servicer. `wakeup` is notified at each stored alert or change of one."""
+    """The servicer. `wakeup` is notified at each stored alert or change of one.
 
-    def __init__(
-        self, ring: Ring, wakeup: Wakeup, *, stall_seconds: float = _STALL_SECONDS
-    ) -> None:
+    `patience`: seconds that one message may wait for room in a subscriber's connection.
+    """
+
+    def __init__(self, ring: Ring, wakeup: Wakeup, patience: float) -> None:
         self._ring = ring
         self._wakeup = wakeup
-        self._stall = stall_seconds
-        self._loop = asyncio.get_running_loop()
+        self._patience = patience
         self._stopping = False
-        # One a subscriber; set when there may be something new for it.
-        self._bells: set[asyncio.Event] = set()
-        wakeup.listen(self._ring_from_thread)
+        self._tail = Tail(ring, wakeup)
 
     @property
     def subscribers(self) -> int:
         """Subscribers that are there now."""
-        return len(self._bells)
-
-    def _ring_from_thread(self) -> None:
-        self._loop.call_soon_threadsafe(self._ring_bells)
-
-    def _ring_bells(self) -> None:
-        for bell in self._bells:
-            bell.set()
+        return len(self._tail)
 
     def stop(self) -> None:
         """Ends every subscription: the server goes away."""
         self._stopping = True
-        self._ring_bells()
+        self._tail.stop()
+        self._tail.ring_all()
 
     async def Subscribe(  # type: ignore[override] # noqa: N802 - writes by its context
         self, request: pb.SubscribeRequest, context: Any
     ) -> None:
         """Alerts from a position on, until the subscriber leaves."""
         position = await self._start(request)
-        bell = asyncio.Event()
-        self._bells.add(bell)
+        seat = Seat()
+        self._tail.add(seat)
         try:
-            await self._serve(request, position, context, bell)
+            await self._serve(request, position, context, seat)
         finally:
-            self._bells.discard(bell)
+            self._tail.discard(seat)
 
     async def _start(self, request: pb.SubscribeRequest) -> int:
         head = await asyncio.to_thread(self._ring.event_log.head)
@@ -93,55 +78,38 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
         return ours[0]
 
     async def _serve(
-        self, request: pb.SubscribeRequest, position: int, context: Any, bell: asyncio.Event
+        self, request: pb.SubscribeRequest, position: int, context: Any, seat: Seat
     ) -> None:
-        log = self._ring.event_log
-        topics = _ALL if request.include_updates else _RAISED
+        topics = WITH_UPDATES if request.include_updates else RAISED
         told_at = 0.0
         while True:
-            bell.clear()
-            # Looked at before the page, so that the page holds all up to it.
-            head = await asyncio.to_thread(log.head)
-            page = await asyncio.to_thread(
-                log.select_notifications, position, _PAGE, None, topics, inclusive_of_start=False
-            )
-            for notification in page:
-                position = notification.id
-                alert = await self._alert(notification)
-                if _wanted(request, alert):
-                    await self._send(context, pb.SubscribeResponse(alert=alert))
-            if len(page) == _PAGE:
-                continue
-            position = max(position, head)
+            seat.changed.clear()
+            if seat.taken or self._tail.join(seat, position):
+                found, upto = seat.take(), self._tail.position
+            else:
+                found, upto = await asyncio.to_thread(stretch, self._ring, position, topics)
+            for told in found:
+                if told.position > position and _wanted(request, told):
+                    await self._send(context, told.message)
+            position = max(position, upto)
+            if self._stopping:
+                raise Unavailable("the server is stopping: subscribe again after your position")
+            if not seat.taken:
+                continue  # it has not come to the tail yet, or lost its seat while it was told
             if time.monotonic() - told_at >= _PROGRESS_SECONDS:
                 progress = self._ring.position(position)
                 await self._send(context, pb.SubscribeResponse(progress=progress))
                 told_at = time.monotonic()
-            if self._stopping:
-                raise Unavailable("the server is stopping: subscribe again after your position")
             with suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), _PROGRESS_SECONDS)
-
-    async def _alert(self, notification: Notification) -> pb.Alert:
-        if notification.topic == Alert.Raised.TOPIC:
-            alert: Alert | None = Alert(notification.originator_id)  # type: ignore[arg-type]
-            assert alert is not None
-            event: Any = self._ring.mapper.to_domain_event(notification)
-            alert.apply(event)
-        else:
-            id_: Any = notification.originator_id
-            alert = await asyncio.to_thread(
-                lambda: self._ring.get(Alert, id_, notification.originator_version)
-            )
-            assert alert is not None
-        return alert.message(self._ring.position(notification.id))
+                await asyncio.wait_for(seat.changed.wait(), _PROGRESS_SECONDS)
 
     async def _send(self, context: Any, message: pb.SubscribeResponse) -> None:
         try:
-            await asyncio.wait_for(context.write(message), self._stall)
+            async with asyncio.timeout(self._patience):
+                await context.write(message)
         except TimeoutError:
             raise TooSlow(
-                f"nothing was taken from this stream for {self._stall:.0f} s: subscribe again "
+                f"nothing was taken from this stream for {self._patience:.0f} s: subscribe again "
                 "after your last position"
             ) from None
 
@@ -166,7 +134,10 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
         return alert.message(position)
 
 
-def _wanted(request: pb.SubscribeRequest, alert: pb.Alert) -> bool:
+def _wanted(request: pb.SubscribeRequest, told: Told) -> bool:
+    alert = told.message.alert
+    if told.update and not request.include_updates:
+        return False
     if request.hotlists and alert.hotlist not in request.hotlists:
         return False
     return not request.checkpoints or alert.sighting.checkpoint in request.checkpoints

@@ -213,7 +213,7 @@ class _Session:
             await self._window.acquire()
             self._in_hand += 1
             self._service.readers.sent_reads(reader_id)
-            self._service.committer.submit(self._stream, reads, self._from_committer)
+            self._service.committer.submit(self._stream, reads, self._answered)
         elif kind == "picture":
             await self._window.acquire()
             self._in_hand += 1
@@ -235,7 +235,7 @@ class _Session:
         self._in_hand += 1
         self._window = asyncio.Semaphore(_WINDOW - 1)
         self._service.readers.opened(stream.reader_id, hello.software_version)
-        self._service.committer.hello(stream, self._from_committer)
+        self._service.committer.hello(stream, self._answered)
 
     async def _store_picture(self, picture: PictureUpload) -> None:
         try:
@@ -254,9 +254,6 @@ class _Session:
             self._changed.set()
 
     # ---- out --------------------------------------------------------------------
-
-    def _from_committer(self, answer: Answer) -> None:
-        self._loop.call_soon_threadsafe(self._answered, answer)
 
     def _from_outside(self, error: RingError) -> None:
         self._loop.call_soon_threadsafe(self.end, error)

@@ -4,6 +4,7 @@ from eventsourcing.persistence import InfrastructureFactory
 from eventsourcing.utils import Environment
 
 from ring.errors import InvalidRequest
+from ring.store.closing import closed_after
 from ring.store.envelope import EnvelopeMapper, UnreadableEventError, seal, unseal
 from ring.store.log import EventLog, Growth
 
@@ -12,6 +13,7 @@ __all__ = [
     "EventLog",
     "Growth",
     "UnreadableEventError",
+    "closed_after",
     "open_log",
     "persistence_env",
     "seal",

@@ -11,6 +11,11 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, ProcessRecorder
 
+CLAIMED = (
+    "another server writes to this event log: stop it first, or give this one a log of its own "
+    "(RING_EVENT_STORE)"
+)
+
 
 class Growth(ABC):
     """Somebody who tells when a log has grown, in whichever process. `stop` it when done."""
@@ -68,5 +73,12 @@ class EventLog(ProcessRecorder):
         """
 
     @abstractmethod
+    def claim(self) -> None:
+        """This process writes reads from here on, and no other: StateForbids where one does.
+
+        Held until `close` or the end of the process, however it ends.
+        """
+
+    @abstractmethod
     def close(self) -> None:
-        """Closes every connection."""
+        """Closes every connection: whatever still waits for one, in any thread, fails at once."""

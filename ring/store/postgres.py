@@ -5,15 +5,14 @@ Always true here: inserts lock the table as the library's do, so positions becom
 its connection broke either stores everything or meets its own first attempt as an IntegrityError.
 """
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 # The library takes the only factory class it finds in this module.
 import eventsourcing.postgres as library
 import psycopg
-import structlog
 from eventsourcing.persistence import (
     InterfaceError,
     Notification,
@@ -31,9 +30,8 @@ from psycopg.sql import SQL, Composed
 
 from ring.errors import InvalidRequest, Unavailable
 from ring.store.log import EventLog, Growth
+from ring.store.postgres_sessions import Claim, Listener, line
 from ring.store.statements import statements
-
-_log = structlog.get_logger(__name__)
 
 _SQL = statements("postgres")
 _READ = "ring.read"
@@ -60,7 +58,7 @@ def persistence_env(dsn: str) -> dict[str, str]:
     try:
         conninfo_to_dict(dsn)
     except psycopg.Error as error:
-        raise InvalidRequest(f"RING_EVENT_STORE: {_line(error)}") from None
+        raise InvalidRequest(f"RING_EVENT_STORE: {line(error)}") from None
     return {
         "PERSISTENCE_MODULE": "ring.store.postgres",
         "POSTGRES_DSN": dsn,
@@ -77,16 +75,13 @@ def persistence_env(dsn: str) -> dict[str, str]:
     }
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
 class PostgresEventLog(PostgresProcessRecorder, EventLog):
     """The adapter. Made by `Factory`."""
 
     def __init__(self, datastore: PostgresDatastore, **kwargs: Any) -> None:
         super().__init__(datastore, **kwargs)
         self._log_id = ""
+        self._claim: Claim | None = None
         # Whoever inserted through it would not take the lock.
         self.sql_create_statements.remove(self.sql_create_pg_function_insert_events)
         for name in ("create_other_index", "create_identity"):
@@ -215,49 +210,43 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
 
     def growth(self, on_growth: Callable[[], None]) -> Growth:
         """LISTENs on a connection of its own."""
+        return Listener(self._arguments(), on_growth)
+
+    def claim(self) -> None:
+        """An advisory lock of a session of its own."""
+        try:
+            self._claim = Claim(self._arguments())
+        except psycopg.Error as error:
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {line(error)}") from None
+
+    def _arguments(self) -> dict[str, Any]:
         arguments = self.datastore.pool.kwargs
         assert isinstance(arguments, dict)
-        return _Listener(arguments, on_growth)
+        return arguments
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Closes every connection, and gives up the claim."""
         self.datastore.close()
+        if self._claim is not None:
+            self._claim.release()
 
 
-class _Listener(Growth):
-    """A thread that LISTENs, and listens again whatever happens to its connection.
+class _Datastore(PostgresDatastore):
+    """Closed, it makes nobody wait: what waits for a database that is away fails at once."""
 
-    Between two connections it calls out as well: what was told meanwhile was told to nobody.
-    """
+    closed = False
 
-    def __init__(self, arguments: dict[str, Any], on_growth: Callable[[], None]) -> None:
-        self._arguments = arguments
-        self._on_growth = on_growth
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
-        self._thread.start()
+    @contextmanager
+    def get_connection(self) -> Iterator[psycopg.Connection[Any]]:
+        if self.closed:
+            # Of a kind that is not tried again.
+            raise PersistenceError("the event log was closed")
+        with super().get_connection() as connection:
+            yield connection
 
-    def _run(self) -> None:
-        pause = 0.1
-        while not self._stopping.is_set():
-            try:
-                with psycopg.connect(**self._arguments, autocommit=True) as connection:
-                    connection.execute(_SQL["listen"])
-                    self._on_growth()
-                    pause = 0.1
-                    while not self._stopping.is_set():
-                        for _ in connection.notifies(timeout=0.2, stop_after=1):
-                            self._on_growth()
-            except Exception as error:
-                if not self._stopping.is_set():
-                    _log.warning("listening to the event log again", error=_line(error))
-                    self._stopping.wait(pause)
-                    pause = min(pause * 2, 2.0)
-
-    def stop(self) -> None:
-        """Ends the thread."""
-        self._stopping.set()
-        self._thread.join()
+    def close(self) -> None:
+        self.closed = True
+        super().close()
 
 
 class Factory(library.PostgresFactory):
@@ -267,6 +256,7 @@ class Factory(library.PostgresFactory):
 
     def __init__(self, env: Any) -> None:
         super().__init__(env)
+        self.datastore.__class__ = _Datastore
         dsn = str(self.env.get("POSTGRES_DSN"))
         arguments = _DEFAULTS | conninfo_to_dict(dsn) | {"row_factory": dict_row}
         self.datastore.pool.kwargs = arguments
@@ -275,7 +265,7 @@ class Factory(library.PostgresFactory):
             # The pool would try for a while, and not say what was wrong.
             psycopg.connect(**arguments).close()
         except psycopg.Error as error:
-            raise Unavailable(f"RING_EVENT_STORE can't be opened: {_line(error)}") from None
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {line(error)}") from None
 
     def process_recorder(self) -> ProcessRecorder:
         """The log, with its schema. Unavailable where it can't be made."""
@@ -283,4 +273,4 @@ class Factory(library.PostgresFactory):
             return super().process_recorder()
         except PersistenceError as error:
             self.close()
-            raise Unavailable(f"RING_EVENT_STORE can't be opened: {_line(error)}") from error
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {line(error)}") from error

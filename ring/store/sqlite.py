@@ -4,11 +4,13 @@ Always true here: one process writes, any number read; a commit is on the disk b
 reported (WAL with synchronous=FULL).
 """
 
+import fcntl
 import json
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 from uuid import UUID, uuid4
 
 # The library takes the only factory class it finds in this module.
@@ -31,8 +33,8 @@ from eventsourcing.sqlite import (
 )
 from eventsourcing.utils import retry
 
-from ring.errors import Unavailable
-from ring.store.log import EventLog, Growth
+from ring.errors import StateForbids, Unavailable
+from ring.store.log import CLAIMED, EventLog, Growth
 from ring.store.statements import statements
 
 _SQL = statements("sqlite")
@@ -56,6 +58,8 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
     def __init__(self, datastore: SQLiteDatastore, *, events_table_name: str = "stored_events"):
         super().__init__(datastore, events_table_name=events_table_name)
         self._log_id: str | None = None
+        self._path: str = datastore.pool.db_name
+        self._claim: TextIO | None = None
 
     def construct_create_table_statements(self) -> list[str]:
         """The schema: the library's tracking table, our own events table."""
@@ -189,9 +193,19 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         """SQLite tells nobody: looks every few milliseconds."""
         return _Poller(self, on_growth)
 
+    def claim(self) -> None:
+        """A lock on a file beside the database; it goes with the process."""
+        self._claim = Path(f"{self._path}.lock").open("w")  # noqa: SIM115 - held until `close`
+        try:
+            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateForbids(CLAIMED) from None
+
     def close(self) -> None:
-        """Closes every connection."""
+        """Closes every connection, and gives up the claim."""
         self.datastore.close()
+        if self._claim is not None:
+            self._claim.close()
 
 
 class _Poller(Growth):

@@ -12,10 +12,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from eventsourcing.persistence import IntegrityError, Notification, StoredEvent, Tracking
+from eventsourcing.persistence import (
+    ConnectionPoolClosedError,
+    IntegrityError,
+    Notification,
+    PersistenceError,
+    StoredEvent,
+    Tracking,
+)
 
 from ring.application import Ring
-from ring.errors import InvalidRequest, Unavailable
+from ring.errors import InvalidRequest, StateForbids, Unavailable
 from ring.store import EventLog, open_log
 from tests.conftest import ROOT, NewStore
 from tests.contract.database import Database
@@ -474,3 +481,26 @@ def test_a_store_that_can_not_be_opened_is_named_in_one_line(tmp_path: Any) -> N
     assert "secret" not in str(caught.value)
     with pytest.raises(Unavailable, match=r"^RING_EVENT_STORE can't be opened: .*$"):
         open_log(f"sqlite:///{tmp_path}")
+
+
+# ---- who writes --------------------------------------------------------------------
+
+
+def test_one_at_a_time_may_claim_to_write(dsn: str, log: EventLog) -> None:
+    log.claim()
+    with closing(open_log(dsn)) as other:
+        with pytest.raises(StateForbids, match="another server writes to this event log"):
+            other.claim()
+        assert insert(other, 1)  # it keeps servers apart, not restores or commands
+    log.close()
+    with closing(open_log(dsn)) as other:
+        other.claim()
+
+
+def test_a_closed_log_makes_nobody_wait(log: EventLog) -> None:
+    log.head()
+    log.close()
+    began = time.monotonic()
+    with pytest.raises((PersistenceError, ConnectionPoolClosedError)):
+        insert(log, 1)
+    assert time.monotonic() - began < 1

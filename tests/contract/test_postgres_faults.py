@@ -176,3 +176,16 @@ def test_nothing_that_inserts_without_the_lock_lies_in_the_database(
     insert(log)
     functions = "SELECT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace"
     assert run(dsn, f"{functions} WHERE nspname = 'public'") == []
+
+
+def test_a_claim_outlives_its_session(dsn: str, log: EventLog) -> None:
+    log.claim()
+    assert cut(dsn, "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')") == 1
+
+    def holds() -> bool:
+        return bool(run(dsn, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
+
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -286,3 +286,42 @@ def test_a_server_outlives_a_restart_of_postgresql(
     subscriber.stop()
     assert streaming.close() is grpc.StatusCode.OK
     assert server.stop() == 0
+
+
+def test_two_servers_never_write_to_one_log(
+    start_server: ServerFactory, new_store: NewStore, tmp_path: Path
+) -> None:
+    store = {"RING_EVENT_STORE": new_store()}
+    first = start_server(env=store)
+    line = refused(
+        *("--data", str(tmp_path / "other"), "--listen", "127.0.0.1:0", "--insecure"), env=store
+    )
+    assert "another server writes to this event log: stop it first" in line
+    # Killed, it stands in nobody's way.
+    first.kill()
+    second = start_server(data=tmp_path / "other", env=store)
+    register(second, "r1")
+    assert search(second, send(second, "SECOND1")) == {"SECOND1": 1}
+    assert second.stop() == 0
+
+
+def test_it_ends_soon_though_postgresql_is_away(
+    start_server: ServerFactory, postgres: Postgres
+) -> None:
+    server = start_server(env={"RING_EVENT_STORE": postgres.new_database()})
+    register(server, "r1")
+    streaming = Client(server, "r1", str(uuid4()))
+    streaming.batch(read(1))
+    streaming.until(1)
+    postgres.stop()
+    try:
+        streaming.batch(read(2))
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 10
+        # What could not be stored was not acknowledged.
+        assert streaming.failure()[0] is grpc.StatusCode.UNAVAILABLE
+        assert streaming.rest == []
+    finally:
+        postgres.start()

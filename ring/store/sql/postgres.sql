@@ -17,6 +17,13 @@ SELECT pg_advisory_lock(hashtextextended('ring schema', 0))
 -- name: unlock_schema
 SELECT pg_advisory_unlock(hashtextextended('ring schema', 0))
 
+-- name: claim
+-- One writer a log: held by a session of its own.
+SELECT pg_try_advisory_lock(hashtextextended('ring writer', 0)) AS ours
+
+-- name: still_there
+SELECT 1
+
 -- name: identify
 INSERT INTO log_identity VALUES (1, %(log_id)s) ON CONFLICT DO NOTHING
 
