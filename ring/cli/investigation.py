@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ring.cli.connection import connect
+from ring.cli.export import Export, Force, destination
 from ring.cli.options import AtLeast, Case, Checkpoints, From, Json, Reason, Server, Timeout, To
 from ring.cli.output import count, note, print_json, print_table, show_direction
 from ring.cli.purpose import purpose
@@ -43,13 +44,16 @@ def search(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Which plates match a pattern, e.g. 'AB12*' or 'A?123CD' (mind the shell: quote it)."""
-    from proto.ring.v1.investigation_pb2 import SearchPlatesRequest
+    from proto.ring.v1.investigation_pb2 import PlateSummary, SearchPlatesRequest
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
     request = SearchPlatesRequest(
         purpose=purpose(case, reason, settings),
         pattern=pattern,
@@ -60,7 +64,13 @@ def search(
     )
     found: list[PlateSummary] = []
     with connect(server, settings) as channel:
-        for plate in _pages(InvestigationServiceStub(channel), request, limit, timeout):
+        pages = _pages(InvestigationServiceStub(channel), request, limit, timeout)
+        if file:
+            file.write(
+                PlateSummary.DESCRIPTOR, pages, request.purpose, noun="plate", as_json=as_json
+            )
+            return
+        for plate in pages:
             if as_json:
                 print_json(plate)
             else:
@@ -112,13 +122,17 @@ def timeline(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Passages and visits of one plate, in order of time."""
-    from proto.ring.v1.investigation_pb2 import GetTimelineRequest
+    from proto.ring.v1.investigation_pb2 import GetTimelineRequest, Passage, Visit
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
+    visits = file.beside("visits") if file else None
     request = GetTimelineRequest(
         purpose=purpose(case, reason, settings),
         plate=plate,
@@ -127,7 +141,11 @@ def timeline(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).GetTimeline(request, timeout=timeout)
-    if as_json:
+    if file and visits:
+        about = request.purpose
+        visits.write(Visit.DESCRIPTOR, answer.visits, about, noun="visit", as_json=as_json)
+        file.write(Passage.DESCRIPTOR, answer.passages, about, noun="passage", as_json=as_json)
+    elif as_json:
         print_json(answer)
     else:
         _print_timeline(plate, answer, settings)
@@ -184,13 +202,17 @@ def reads(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Every read of one plate as it was kept, in order of capture."""
+    from proto.ring.v1.common_pb2 import PlateSighting
     from proto.ring.v1.investigation_pb2 import ListReadsRequest
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
     request = ListReadsRequest(
         purpose=purpose(case, reason, settings),
         plate=plate,
@@ -199,7 +221,13 @@ def reads(
     )
     rows: list[tuple[str, ...]] = []
     with connect(server, settings) as channel:
-        for s in InvestigationServiceStub(channel).ListReads(request, timeout=timeout):
+        found = InvestigationServiceStub(channel).ListReads(request, timeout=timeout)
+        if file:
+            file.write(
+                PlateSighting.DESCRIPTOR, found, request.purpose, noun="read", as_json=as_json
+            )
+            return
+        for s in found:
             if as_json:
                 print_json(s)
                 continue
@@ -240,13 +268,16 @@ def flows(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Passages per checkpoint, direction and hour. No plates, so no purpose."""
-    from proto.ring.v1.investigation_pb2 import ListFlowsRequest
+    from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
     request = ListFlowsRequest(
         range=time_range(start, end, settings.zone),
         checkpoints=checkpoint,
@@ -254,6 +285,9 @@ def flows(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).ListFlows(request, timeout=timeout)
+    if file:
+        file.write(Flow.DESCRIPTOR, answer.flows, noun="flow", as_json=as_json)
+        return
     if as_json:
         for flow in answer.flows:
             print_json(flow)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ring.cli.connection import connect
+from ring.cli.export import Export, Force, destination
 from ring.cli.failure import CommandError
 from ring.cli.options import AtLeast, Case, From, Json, Reason, Server, Timeout, To
 from ring.cli.output import print_json, print_table
@@ -48,13 +49,16 @@ def companions(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Which plates travelled with this one."""
-    from proto.ring.v1.investigation_pb2 import FindCompanionsRequest
+    from proto.ring.v1.investigation_pb2 import Companion, FindCompanionsRequest
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
     request = FindCompanionsRequest(
         purpose=purpose(case, reason, settings),
         plate=plate,
@@ -66,6 +70,15 @@ def companions(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).FindCompanions(request, timeout=timeout)
+    if file:
+        file.write(
+            Companion.DESCRIPTOR,
+            answer.companions,
+            request.purpose,
+            noun="companion",
+            as_json=as_json,
+        )
+        return
     if as_json:
         for companion in answer.companions:
             print_json(companion)
@@ -95,13 +108,16 @@ def common(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Which plates were seen at several places and times."""
-    from proto.ring.v1.investigation_pb2 import FindCommonPlatesRequest
+    from proto.ring.v1.investigation_pb2 import CommonPlate, FindCommonPlatesRequest
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
     request = FindCommonPlatesRequest(
         purpose=purpose(case, reason, settings),
         scenes=[_scene(text, settings) for text in scenes],
@@ -111,6 +127,11 @@ def common(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).FindCommonPlates(request, timeout=timeout)
+    if file:
+        file.write(
+            CommonPlate.DESCRIPTOR, answer.plates, request.purpose, noun="plate", as_json=as_json
+        )
+        return
     if as_json:
         for plate in answer.plates:
             print_json(plate)
@@ -142,13 +163,16 @@ def clones(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Pairs of passages that no single vehicle could make."""
-    from proto.ring.v1.investigation_pb2 import ListCloneSuspectsRequest
+    from proto.ring.v1.investigation_pb2 import CloneSuspect, ListCloneSuspectsRequest
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
     request = ListCloneSuspectsRequest(
         purpose=purpose(case, reason, settings),
         range=time_range(start, end, settings.zone),
@@ -157,6 +181,11 @@ def clones(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).ListCloneSuspects(request, timeout=timeout)
+    if file:
+        file.write(
+            CloneSuspect.DESCRIPTOR, answer.suspects, request.purpose, noun="pair", as_json=as_json
+        )
+        return
     if as_json:
         for suspect in answer.suspects:
             print_json(suspect)
@@ -193,13 +222,16 @@ def present(
     at_least: AtLeast = None,
     timeout: Timeout = 60.0,
     server: Server = None,
+    export: Export = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Who is inside the ring at a time."""
-    from proto.ring.v1.investigation_pb2 import ListPresentRequest
+    from proto.ring.v1.investigation_pb2 import ListPresentRequest, PresentVehicle
     from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 
     settings = load()
+    file = destination(export, force)
     request = ListPresentRequest(
         purpose=purpose(case, reason, settings),
         at=parse_timestamp(at, settings.zone) if at else None,
@@ -209,6 +241,15 @@ def present(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).ListPresent(request, timeout=timeout)
+    if file:
+        file.write(
+            PresentVehicle.DESCRIPTOR,
+            answer.vehicles,
+            request.purpose,
+            noun="vehicle",
+            as_json=as_json,
+        )
+        return
     if as_json:
         for vehicle in answer.vehicles:
             print_json(vehicle)
