@@ -22,7 +22,7 @@ OURS = Path(__file__).parent / "models" / "plate_detector.onnx"
 MOST = 10
 CELL = 8
 """Pixels of the model's input a cell of its output covers."""
-STRIDE = 16
+STRIDE = 32
 """Sides of the model's input are multiples of this."""
 GREY = 114
 COVERED = 0.3

@@ -47,7 +47,6 @@ class Scenes(torch.utils.data.Dataset):  # type: ignore[misc]
         self._frames, self._seed, self._batch, self._side = frames, seed, batch, side
 
     def __getitem__(self, number: int) -> Batch:
-        cv2.setNumThreads(1)
         first = number * self._batch
         scenes = [
             draw_scene(self._frames, self._seed, one, side=self._side)
@@ -81,6 +80,7 @@ def train(
     """
     torch.manual_seed(seed)
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # Before the process that draws is forked: threads don't survive that.
     out.mkdir(parents=True, exist_ok=True)
     model = DetectorNet().to(memory_format=torch.channels_last)
     if start is not None:

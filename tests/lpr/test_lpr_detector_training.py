@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lpr_scenes import scene as street
 
-from lpr.training.scenes import Frame, draw_scene, frame, load_frames
+from lpr.detector import OURS, PlateDetector
+from lpr.reading import Box
+from lpr.training.scenes import Frame, Scene, draw_scene, frame, load_frames
 from lpr.training.scenes_plates import draw_plate
 from lpr.training.scenes_targets import CELL, target
 
 SIDE = 128
+NO_TORCH = "PyTorch is absent: 'make train-detector' installs it"
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +96,6 @@ def test_a_drawn_plate_is_wider_than_high_and_has_lettering(number: int) -> None
 def test_a_target_says_where_the_plate_is(
     x: float, y: float, wide: float, high: float, seed: int
 ) -> None:
-    from lpr.training.scenes import Scene
-
     box = np.array([[x - wide / 2, y - high / 2, x + wide / 2, y + high / 2]], np.float32)
     nothing = np.zeros((0, 4), np.float32)
     taught = target(Scene(np.zeros((SIDE, SIDE, 3), np.uint8), box, nothing))
@@ -109,8 +111,6 @@ def test_a_target_says_where_the_plate_is(
 
 
 def test_what_can_not_be_told_does_not_count() -> None:
-    from lpr.training.scenes import Scene
-
     nothing = np.zeros((0, 4), np.float32)
     doubtful = np.array([[-8, 40, 20, 52]], np.float32)
     taught = target(Scene(np.zeros((SIDE, SIDE, 3), np.uint8), nothing, doubtful))
@@ -130,34 +130,47 @@ def test_frames_are_split_between_learning_and_looking(shared: Path, tmp_path: P
     assert (len(learning), len(looking)) == (27, 19)
 
 
-def test_training_learns_goes_on_and_exports(frames: list[Frame], tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is absent: 'make train-detector' installs it")
-    import onnxruntime
-    import torch
-
-    from lpr.training.detector_export import begin_from, export
+def test_the_network_learns_a_few_scenes_by_heart(frames: list[Frame]) -> None:
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
     from lpr.training.detector_net import DetectorNet, loss
 
     torch.manual_seed(1)
+    torch.set_num_threads(1)
     scenes = [draw_scene(frames, 3, number, side=SIDE) for number in range(4)]
     pictures = torch.from_numpy(np.stack([one.picture for one in scenes]))
     wanted = torch.from_numpy(np.stack([target(one) for one in scenes]))
     model = DetectorNet()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-4)
     losses = []
-    for _ in range(12):
+    for _ in range(25):
         heat, boxes = loss(model.raw(pictures), wanted)
         optimiser.zero_grad()
         (heat + boxes).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         losses.append(float((heat + boxes).detach()))
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
 
-    export(model, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
-    answer = session.run(None, {"input": pictures.numpy()})[0]
-    assert answer.shape == (4, SIDE // CELL, SIDE // CELL, 5)
-    again = DetectorNet()
-    begin_from(tmp_path / "model.onnx", again)
-    with torch.no_grad():
-        assert np.allclose(again(pictures).numpy(), answer, atol=0.02)
+
+def test_training_that_was_stopped_goes_on_and_leaves_a_model_the_reader_loads(
+    frames: list[Frame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    from lpr.training.detector_export import begin_from
+    from lpr.training.detector_net import DetectorNet
+    from lpr.training.detector_train import train
+
+    lines = ["file,x,y,width,height"]
+    for number, one in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), one.picture[..., ::-1])
+        lines += [f"{number}.png,{x},{y},{r - x},{b - y}" for x, y, r, b in one.plates]
+    (tmp_path / "boxes.csv").write_text("\n".join(lines), encoding="utf-8")
+    out = tmp_path / "out"
+    for steps in (1, 3):
+        train(tmp_path, out, start=OURS, steps=steps, batch=2, side=64, seed=1, save_seconds=60)
+    assert "going on from step 1" in capsys.readouterr().out
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 3
+    picture = street([("AB123CD", 300, 420)])
+    (place,) = PlateDetector(out / "plate_detector.onnx").find(picture)
+    assert place[0].box.overlap(Box(230, 399, 140, 42)) > 0.5
+    begin_from(out / "plate_detector.onnx", DetectorNet())
