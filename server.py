@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import grpc.aio
 import structlog
@@ -228,7 +229,9 @@ def _serve_metrics(settings: Settings) -> None:
 
 
 async def _read(options: argparse.Namespace, settings: Settings) -> None:
-    from projections import process  # ClickHouse is the read process's alone
+    # ClickHouse is the read process's alone
+    from projections import process
+    from projections.service import City
 
     stop = _stop_on_signals()
     # Ctrl-C goes to the whole process group: the write process ends us when it is done.
@@ -242,7 +245,7 @@ async def _read(options: argparse.Namespace, settings: Settings) -> None:
         ready=lambda: _log.info("the read side is ready"),
         stop=stop,
         clickhouse_cluster=settings.clickhouse_cluster,
-        max_visit=settings.max_visit,
+        city=City(settings.max_visit, ZoneInfo(settings.time_zone)),
     )
 
 

@@ -1,30 +1,203 @@
-"""Flows: how many passages a checkpoint, direction and hour had.
+"""Flows: how many passages a checkpoint, direction and hour of the city's zone had.
 
-Always true here: no plate is in the answer.
+Always true here: no plate is in the answer; what is counted once is kept a quarter of an hour and
+checkpoint, and counted anew where a read came since. A read can change its own quarter's count and
+the next's. A count is kept only if every read that it was marked for lies in the tables.
+
+Quarters, because every zone's hours begin at one. They are numbered from 1970.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from math import exp
+from statistics import median
+from zoneinfo import ZoneInfo
 
 from projections.clickhouse import Client
-from projections.requests import Span
-from proto.ring.v1.investigation_pb2 import Flow
+from projections.requests import Filter, Span, filter_of, span_of
+from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest, ListFlowsResponse
 from ring.values import from_micros
 
+_SECOND = 1_000_000
+_QUARTER = 900 * _SECOND
+_HOUR = 3600
+# Quarters a statement, and fewer than which counting is cheaper than keeping.
+_AT_ONCE, _WORTH_KEEPING = 2_000, 500
+# The quarters that a 32-bit time holds.
+_LAST_QUARTER = (1 << 32) // 900
+_WEEKS = 4
+_CHANCE = 1e-5
 
-def flows_in(client: Client, span: Span, checkpoints: Sequence[str]) -> list[Flow]:
-    """Passages by their time, at these checkpoints (none: all); hours without any left out.
+# (checkpoint, direction, lane, hour in seconds since 1970)
+_Key = tuple[str, int, str, int]
+_Live = tuple[str, int]
 
-    In order of hour (UTC), checkpoint and direction.
-    """
-    rows = client.rows(
-        "queries/flows", start=span.start, end=span.end, checkpoints=list(checkpoints)
+
+@dataclass(frozen=True)
+class Traffic:
+    """A question for flows, checked."""
+
+    span: Span
+    asked: Filter
+    by_lane: bool
+    compare: bool
+    zone: ZoneInfo
+
+
+def traffic_of(request: ListFlowsRequest, zone: ZoneInfo) -> Traffic:
+    """Reads a request. InvalidRequest where the range is none."""
+    asked = filter_of(checkpoints=request.checkpoints, direction=request.direction)
+    return Traffic(span_of(request.range), asked, request.by_lane, request.compare, zone)
+
+
+def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
+    """In order of hour, checkpoint, direction and lane; hours without any left out."""
+    first, last, checkpoints = client.rows("queries/flow_extent")[0]
+    if not checkpoints:
+        return ListFlowsResponse(time_zone=str(traffic.zone))
+    codes = [c for c in traffic.asked.checkpoints if c in checkpoints] or list(checkpoints)
+    if traffic.asked.checkpoints and not set(traffic.asked.checkpoints) & set(checkpoints):
+        return ListFlowsResponse(time_zone=str(traffic.zone))
+    kept = Span(
+        max(traffic.span.start, first * _QUARTER), min(traffic.span.end, (last + 1) * _QUARTER)
     )
-    return [
-        Flow(
-            checkpoint=checkpoint,
-            direction=direction,
-            hour=from_micros(hour * 1_000_000),
-            passages=passages,
+    usual: dict[_Key, float] = {}
+    if traffic.compare and kept.start < kept.end:
+        since = max(kept.start - (_WEEKS * 7 * 24 + 2) * _HOUR * _SECOND, first * _QUARTER)
+        counts = _counts(client, replace(traffic, span=Span(since, kept.end)), codes)
+        usual = _usual(counts, traffic.zone, kept, first * 900)
+        counts = {k: n for k, n in counts.items() if k[3] * _SECOND >= kept.start - _HOUR * _SECOND}
+        if kept.start % (_HOUR * _SECOND) or since != kept.start:
+            counts = _counts(client, replace(traffic, span=kept), codes)
+    else:
+        counts = _counts(client, replace(traffic, span=kept), codes)
+    whole = Span(kept.start, min(kept.end, last * _QUARTER))
+    return ListFlowsResponse(
+        time_zone=str(traffic.zone),
+        flows=[
+            _flow(key, counts.get(key, 0), usual.get(key), whole)
+            for key in sorted(counts.keys() | usual.keys(), key=lambda k: (k[3], *k[:3]))
+        ],
+    )
+
+
+def _flow(key: _Key, passages: int, usual: float | None, whole: Span) -> Flow:
+    checkpoint, direction, lane, hour = key
+    flow = Flow(
+        checkpoint=checkpoint,
+        direction=direction,  # type: ignore[arg-type]
+        lane=lane,
+        hour=from_micros(hour * _SECOND),
+        passages=passages,
+    )
+    if usual is not None:
+        flow.usual = usual
+        inside = whole.start <= hour * _SECOND and (hour + _HOUR) * _SECOND <= whole.end
+        flow.unusual_drop = inside and passages < usual / 2 and poisson(passages, usual) < _CHANCE
+    return flow
+
+
+def poisson(most: int, mean: float) -> float:
+    """The chance of so many events or fewer, where the mean is expected."""
+    term = total = exp(-mean)
+    for n in range(1, most + 1):
+        term *= mean / n
+        total += term
+    return total
+
+
+def _usual(counts: dict[_Key, int], zone: ZoneInfo, kept: Span, first: int) -> dict[_Key, float]:
+    """The median of the weeks before that reads are kept of, for each hour of the range."""
+    hours: dict[int, list[int]] = {}
+    at = _hour_of(kept.start // _SECOND, zone)
+    while at * _SECOND < kept.end:
+        before = []
+        for week in range(1, _WEEKS + 1):
+            local = datetime.fromtimestamp(at, zone).replace(tzinfo=None) - timedelta(weeks=week)
+            then = int(local.replace(tzinfo=zone).timestamp())
+            if then >= first:
+                before.append(then)
+        if before:
+            hours[at] = before
+        at = _hour_of(at + _HOUR, zone)
+    places = {key[:3] for key in counts}
+    found = {}
+    for at, before in hours.items():
+        for place in places:
+            value = median(counts.get((*place, then), 0) for then in before)
+            if value or (*place, at) in counts:
+                found[(*place, at)] = float(value)
+    return found
+
+
+def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key, int]:
+    """Passages in the span, which lies within what is kept."""
+    span, asked = traffic.span, traffic.asked
+    if span.start >= span.end:
+        return {}
+    # Quarters that the span has whole; the others are counted by themselves.
+    begin, end = -(-span.start // _QUARTER), span.end // _QUARTER
+    edges = {span.start // _QUARTER, (span.end - 1) // _QUARTER}
+    edges = {q for q in edges if not begin <= q < end}
+    live: set[_Live] = {(c, q) for c in codes for q in edges}
+    found: dict[_Key, int] = {}
+    bounds = {
+        "first": min(max(begin, 0), _LAST_QUARTER),
+        "end": min(max(end, 0), _LAST_QUARTER),
+        "checkpoints": list(asked.checkpoints),
+    }
+    if begin < end:
+        live |= _refresh(client, bounds)
+        rows = client.rows(
+            "queries/flows",
+            live=sorted(live) or [("", -1)],
+            by_lane=traffic.by_lane,
+            direction=asked.direction,
+            zone=str(traffic.zone),
+            **bounds,
         )
-        for checkpoint, direction, hour, passages in rows
-    ]
+        found = {(c, way, lane, hour): n for c, way, lane, hour, n in rows}
+    for checkpoint, quarter, counted in _count(client, sorted(live), span):
+        hour = _hour_of(quarter * 900, traffic.zone)
+        for lane, way, passages in counted:
+            if asked.direction in (0, way):
+                key = (checkpoint, way, lane if traffic.by_lane else "", hour)
+                found[key] = found.get(key, 0) + passages
+    return found
+
+
+def _refresh(client: Client, bounds: dict[str, object]) -> set[_Live]:
+    """Counts and keeps what is worth it. Gives the quarters that are not kept."""
+    here = {str(log): int(position) for log, position in client.rows("queries/positions")}
+    marks = client.rows("queries/flow_marks", logs=list(here), pins=list(here.values()), **bounds)
+    settled = {(c, q): seen for c, q, seen, known in marks if known}
+    if len(settled) < _WORTH_KEEPING:
+        settled = {}
+    keys = sorted(settled, key=lambda k: (k[1], k[0]))
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        whole = Span(0, (_LAST_QUARTER + 1) * _QUARTER)
+        counted = {(c, q): counts for c, q, counts in _count(client, some, whole)}
+        client.run(
+            "queries/save_flows",
+            rows=[(q, c, settled[c, q], counted.get((c, q), [])) for c, q in some],
+        )
+    return {(c, q) for c, q, *_ in marks if (c, q) not in settled}
+
+
+def _count(
+    client: Client, keys: Sequence[_Live], span: Span
+) -> list[tuple[str, int, Sequence[tuple[str, int, int]]]]:
+    if not keys:
+        return []
+    rows = client.rows("queries/count_flows", keys=list(keys), start=span.start, end=span.end)
+    return [(c, q, counts) for c, q, counts in rows]
+
+
+def _hour_of(at: int, zone: ZoneInfo) -> int:
+    """When the hour of the zone began, in seconds since 1970."""
+    offset = datetime.fromtimestamp(at, UTC).astimezone(zone).utcoffset()
+    assert offset is not None
+    east = int(offset.total_seconds())
+    return (at + east) // _HOUR * _HOUR - east

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -16,14 +15,13 @@ from grpc_health.v1.health import aio as health
 
 from projections.clickhouse import ClickHouse
 from projections.read_side import READERS, ReadSide
-from projections.service import Investigation, Projections
+from projections.service import City, Investigation, Projections
 from proto.ring.v1.investigation_pb2_grpc import add_InvestigationServiceServicer_to_server
 from proto.ring.v1.operations_pb2_grpc import add_ProjectionServiceServicer_to_server
 from ring.rpc.errors import ErrorInterceptor
 from ring.store import closed_after, open_log
 
 _GRACE_SECONDS = 2.0
-_MAX_VISIT = timedelta(hours=72)
 
 
 async def run(
@@ -34,7 +32,7 @@ async def run(
     ready: Callable[[], None],
     stop: asyncio.Event,
     clickhouse_cluster: str = "",
-    max_visit: timedelta = _MAX_VISIT,
+    city: City | None = None,
 ) -> None:
     """Serves InvestigationService, ProjectionService and health on unix:SOCKET until `stop`.
 
@@ -48,7 +46,7 @@ async def run(
     # One thread more than clients: the status waits for nobody's question.
     threads = ThreadPoolExecutor(READERS + 1, thread_name_prefix="question")
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
-    add_InvestigationServiceServicer_to_server(Investigation(side, threads), server)
+    add_InvestigationServiceServicer_to_server(Investigation(side, threads, city), server)
     add_ProjectionServiceServicer_to_server(Projections(side, threads), server)
     checks = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

@@ -4,11 +4,15 @@ Always true here: a request that can never succeed is refused before anything is
 InvalidRequest, which says what to do.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from proto.ring.v1.common_pb2 import Purpose, TimeRange
+from projections.formats import countries, expression_of
+from proto.ring.v1.common_pb2 import Direction, Purpose, TimeRange
 from ring.errors import InvalidRequest
 
 # The instants that ClickHouse's DateTime64(6) holds, a day inside of its limits; every read lies
@@ -45,6 +49,78 @@ def span_of(range_: TimeRange) -> Span:
             "the range is empty: start_time must be before end_time (it is half-open)"
         )
     return Span(min(max(start, EARLIEST), LATEST), min(max(end, EARLIEST), LATEST))
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which reads count. What is left empty, 0 or unknown leaves nothing out.
+
+    `expression`: a regular expression of the country's formats, empty where none is known.
+    """
+
+    checkpoints: tuple[str, ...] = ()
+    direction: int = 0
+    country: str = ""
+    expression: str = ""
+    min_confidence: float = 0.0
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """As the named queries take them."""
+        return {
+            "checkpoints": list(self.checkpoints),
+            "direction": self.direction,
+            "format": self.expression,
+            "min_confidence": self.min_confidence,
+        }
+
+
+def filter_of(
+    *,
+    checkpoints: Iterable[str] = (),
+    direction: Direction.ValueType = Direction.DIRECTION_UNSPECIFIED,
+    region: str = "",
+    min_confidence: float = 0.0,
+) -> Filter:
+    """Reads what the requests share. InvalidRequest where a country or a confidence is none."""
+    country = region.strip().upper()
+    if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
+        raise InvalidRequest(
+            f"region {region!r} is no country: two letters of ISO 3166-1 are needed, such as AR"
+        )
+    if not 0 <= min_confidence <= 1:
+        raise InvalidRequest("min_confidence must lie between 0 and 1")
+    return Filter(
+        tuple(sorted(set(checkpoints))), direction, country, expression_of(country), min_confidence
+    )
+
+
+def by_format(asked: Filter) -> Filter:
+    """The same, for questions that know a plate's country by its format alone."""
+    if asked.country and not asked.expression:
+        raise InvalidRequest(
+            f"the formats of {asked.country}'s plates are not known: use one of "
+            f"{', '.join(countries())}, or leave region out"
+        )
+    return asked
+
+
+def limit_of(value: int) -> int:
+    """How many rows to give: 100 where nothing is said, at most 1000."""
+    return min(value or 100, 1000)
+
+
+def duration_of(duration: Duration, name: str, default: int, most: int) -> int:
+    """Microseconds; the default where it is nothing. InvalidRequest below 0 and above the most."""
+    value = duration.seconds * 1_000_000 + duration.nanos // 1000
+    if not 0 <= value <= most:
+        raise InvalidRequest(f"{name} must lie between 0 and {most // 1_000_000:,} seconds")
+    return value or default
+
+
+def instant_of(at: Timestamp, name: str) -> int:
+    """Microseconds since 1970, within what ClickHouse holds."""
+    return min(max(_micros_up(at, name), EARLIEST), LATEST)
 
 
 def _nanos(at: Timestamp) -> int:

@@ -9,15 +9,21 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import grpc
 import structlog
 from google.protobuf.message import Message
 
 from projections.clickhouse import ClickHouseError, Client
-from projections.flows import flows_in
+from projections.clones import clone_suspects, hunt_of
+from projections.encounters import common_plates, companions_of, places_of, travel_of
+from projections.flows import flows_in, traffic_of
 from projections.movements import timeline_of
+from projections.presence import moment_of, present_at
 from projections.read_side import ReadSide
 from projections.reconcile import reconcile
 from projections.requests import Span, check_purpose, span_of
@@ -36,6 +42,7 @@ from proto.ring.v1.operations_pb2 import (
 )
 from proto.ring.v1.operations_pb2_grpc import ProjectionServiceServicer
 from ring.errors import NotBuilt, NotInTime, StateForbids, Unavailable
+from ring.rpc.clock import now
 from ring.values import plate_of
 
 _T = TypeVar("_T")
@@ -49,12 +56,23 @@ _MARGIN_SECONDS = 0.05
 _PROGRESS_SECONDS = 1.0
 
 
+@dataclass(frozen=True)
+class City:
+    """What the city's settings say: after how long a visit is over, and whose hours count."""
+
+    max_visit: timedelta = timedelta(hours=72)
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+
 class Investigation(InvestigationServiceServicer):
     """Plate histories out. GetPicture is the write process's."""
 
-    def __init__(self, read_side: ReadSide, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, read_side: ReadSide, threads: ThreadPoolExecutor, city: City | None = None
+    ) -> None:
         self._side = read_side
         self._threads = threads
+        self._city = city or City()
 
     async def SearchPlates(  # noqa: N802
         self, request: pb.SearchPlatesRequest, context: _Context
@@ -95,34 +113,49 @@ class Investigation(InvestigationServiceServicer):
         self, request: pb.ListFlowsRequest, context: _Context
     ) -> pb.ListFlowsResponse:
         """Passages per checkpoint, direction and hour."""
-        span = span_of(request.range)
+        traffic = traffic_of(request, self._city.zone)
         await self._wait(request.at_least, context)
-        flows = await self._ask(lambda client: flows_in(client, span, request.checkpoints))
-        return pb.ListFlowsResponse(flows=flows)
+        return await self._ask(lambda client: flows_in(client, traffic))
 
     async def FindCompanions(  # noqa: N802
         self, request: pb.FindCompanionsRequest, context: _Context
     ) -> pb.FindCompanionsResponse:
-        """Not there yet."""
-        raise NotBuilt("FindCompanions is not there yet")
+        """Who travelled with a plate."""
+        check_purpose(request.purpose)
+        travel = travel_of(request)
+        await self._wait(request.at_least, context)
+        found = await self._ask(lambda client: companions_of(client, travel))
+        return pb.FindCompanionsResponse(companions=found)
 
     async def FindCommonPlates(  # noqa: N802
         self, request: pb.FindCommonPlatesRequest, context: _Context
     ) -> pb.FindCommonPlatesResponse:
-        """Not there yet."""
-        raise NotBuilt("FindCommonPlates is not there yet")
+        """Who was at several scenes."""
+        check_purpose(request.purpose)
+        places = places_of(request)
+        await self._wait(request.at_least, context)
+        found = await self._ask(lambda client: common_plates(client, places))
+        return pb.FindCommonPlatesResponse(plates=found)
 
     async def ListCloneSuspects(  # noqa: N802
         self, request: pb.ListCloneSuspectsRequest, context: _Context
     ) -> pb.ListCloneSuspectsResponse:
-        """Not there yet."""
-        raise NotBuilt("ListCloneSuspects is not there yet")
+        """Which plates two vehicles seem to carry."""
+        check_purpose(request.purpose)
+        hunt = hunt_of(request, now())
+        await self._wait(request.at_least, context)
+        found = await self._ask(lambda client: clone_suspects(client, hunt))
+        return pb.ListCloneSuspectsResponse(suspects=found)
 
     async def ListPresent(  # noqa: N802
         self, request: pb.ListPresentRequest, context: _Context
     ) -> pb.ListPresentResponse:
-        """Not there yet."""
-        raise NotBuilt("ListPresent is not there yet")
+        """Who is inside the ring at a time."""
+        check_purpose(request.purpose)
+        max_visit = self._city.max_visit // timedelta(microseconds=1)
+        moment = moment_of(request, now(), max_visit)
+        await self._wait(request.at_least, context)
+        return await self._ask(lambda client: present_at(client, moment))
 
     async def GetPicture(  # noqa: N802
         self, request: pb.GetPictureRequest, context: _Context

@@ -6,7 +6,9 @@ No ClickHouse server comes with a package index, but its engine does. This proce
 data in FOLDER open, prints the port that it listens on, and answers as a server does: statements
 in the body, in `query`, or in a form; `param_*`, `database`, settings; compressed both ways; errors
 with their code in a header. Its one user is that of the environment variable FRONT_USER
-(name:password). It ends with its standard input, or when killed.
+(name:password). It obeys lines on its standard input: "slow SECONDS", after which every statement
+takes that much longer, "refuse CODE", after which every one is refused, and "well". It ends with
+its standard input, or when killed.
 
 It is also the one server of the cluster `city`, of one shard: Distributed tables work as on any.
 What needs Keeper can't be had: ON CLUSTER and Replicated are taken out of a statement.
@@ -23,6 +25,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -81,6 +84,9 @@ class Request(BaseHTTPRequestHandler):
         body = self._body()
         try:
             self._check_user()
+            time.sleep(self.server.slow)
+            if self.server.refuses:
+                raise RefusedError(f"Code: {self.server.refuses}. DB::Exception: as it was told")
             asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
             query_id = asked.get("query_id", query_id)
             if self.headers.get_content_type() == "multipart/form-data":
@@ -166,6 +172,8 @@ class Front(ThreadingHTTPServer):
             file.write(_CLUSTER)
         folder = f"{folder}?config-file={file.name}"
         self.user = user
+        self.slow = 0.0
+        self.refuses = 0
         self._folder = folder
         self._kept = chdb.connect(folder)
         Path(file.name).unlink()
@@ -222,7 +230,10 @@ def main() -> None:
     front = Front(folder, int(rest[0]) if rest else 0, os.environ["FRONT_USER"])
     threading.Thread(target=front.serve_forever, daemon=True).start()
     print(front.server_address[1], flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        word, _, number = line.strip().partition(" ")
+        front.slow = float(number) if word == "slow" else 0.0
+        front.refuses = int(number) if word == "refuse" else 0
     os._exit(0)
 
 

@@ -44,6 +44,12 @@ class Front:
         assert self._process.stdout
         self.port = int(self._process.stdout.readline())
 
+    def tell(self, order: str) -> None:
+        """One of the orders that it obeys."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{order}\n".encode())
+        self._process.stdin.flush()
+
     def kill(self) -> None:
         """kill -9."""
         self._process.kill()

@@ -147,6 +147,10 @@ def test_every_call_about_a_plate_needs_a_purpose(served: Served) -> None:
         lambda: served.investigation.SearchPlates(pb.SearchPlatesRequest(pattern="*")),
         lambda: list(served.investigation.ListReads(pb.ListReadsRequest(plate="AB123CD"))),
         lambda: served.investigation.GetTimeline(pb.GetTimelineRequest(plate="AB123CD")),
+        lambda: served.investigation.FindCompanions(pb.FindCompanionsRequest(plate="AB123CD")),
+        lambda: served.investigation.FindCommonPlates(pb.FindCommonPlatesRequest()),
+        lambda: served.investigation.ListCloneSuspects(pb.ListCloneSuspectsRequest()),
+        lambda: served.investigation.ListPresent(pb.ListPresentRequest()),
     ]
     for call in calls:
         assert refused(call)[0] == grpc.StatusCode.INVALID_ARGUMENT
@@ -171,10 +175,6 @@ def test_times_beyond_what_is_stored_are_as_good_as_open_ends(served: Served) ->
 def test_what_is_not_built_says_so(served: Served) -> None:
     stub = served.investigation
     calls: list[Callable[[], object]] = [
-        lambda: stub.FindCompanions(pb.FindCompanionsRequest(purpose=PURPOSE)),
-        lambda: stub.FindCommonPlates(pb.FindCommonPlatesRequest(purpose=PURPOSE)),
-        lambda: stub.ListCloneSuspects(pb.ListCloneSuspectsRequest(purpose=PURPOSE)),
-        lambda: stub.ListPresent(pb.ListPresentRequest(purpose=PURPOSE)),
         lambda: stub.SearchPlates(
             pb.SearchPlatesRequest(purpose=PURPOSE, pattern="AB", fuzzy=True)
         ),

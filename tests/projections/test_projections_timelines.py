@@ -12,13 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projections.clickhouse import ClickHouse, Client
-from projections.flows import flows_in
+from projections.flows import flows_in, traffic_of
 from projections.follower import Projection
 from projections.movements import timeline_of
 from projections.requests import EARLIEST, LATEST, Span
@@ -27,6 +28,7 @@ from projections.search import page_of, search
 from projections.sightings import stretch
 from proto.ring.v1.investigation_pb2 import (
     GetTimelineResponse,
+    ListFlowsRequest,
     Passage,
     SearchPlatesRequest,
     Visit,
@@ -175,7 +177,8 @@ def test_answers_are_right_before_repeated_rows_are_merged(
             ]
         sightings, left = stretch(filled.client, filled.world.log, "TWICE01", WHOLE)
         assert (len(sightings), left) == (3, None)
-        assert [f.passages for f in flows_in(filled.client, WHOLE, [])] == [2]
+        everything = traffic_of(ListFlowsRequest(), ZoneInfo("UTC"))
+        assert [f.passages for f in flows_in(filled.client, everything).flows] == [2]
         (passage,) = timeline_of(filled.client, "TWICE01", WHOLE).passages
         assert passage.reads == 3
     finally:

@@ -1,18 +1,18 @@
--- Passages by the hour of their first read: a read begins one where the same plate was not read
--- at that checkpoint and direction in the 60 s before.
-SELECT checkpoint, toInt8(direction), toInt64(toUnixTimestamp(hour)), count()
+-- Passages by checkpoint, direction and hour of the zone, from what is counted; live: quarters that
+-- are not.
+SELECT
+    checkpoint, toInt8(count.direction) AS way, if({by_lane:Bool}, count.lane, '') AS lane,
+    toInt64(toUnixTimestamp(toStartOfHour(toTimeZone(quarter, {zone:String})))) AS hour,
+    sum(count.passages)
 FROM
 (
-    SELECT checkpoint, direction, arraySort(groupUniqArray(captured_at)) AS times
-    FROM sightings_by_checkpoint
-    WHERE captured_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') - toIntervalSecond(60)
-        AND captured_at < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+    SELECT quarter, checkpoint, argMax(counts, seen) AS latest
+    FROM flow_counts
+    WHERE quarter >= toDateTime({first:Int64} * 900, 'UTC') AND quarter < toDateTime({end:Int64} * 900, 'UTC')
         AND (empty({checkpoints:Array(String)}) OR checkpoint IN {checkpoints:Array(String)})
-    GROUP BY checkpoint, direction, plate
+        AND (checkpoint, intDiv(toInt64(toUnixTimestamp(quarter)), 900)) NOT IN {live:Array(Tuple(String, Int64))}
+    GROUP BY quarter, checkpoint
 )
-ARRAY JOIN
-    times AS at,
-    arrayPopBack(arrayPushFront(times, toDateTime64('1900-01-01 00:00:00', 6, 'UTC'))) AS before
-WHERE at > before + toIntervalSecond(60) AND at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
-GROUP BY checkpoint, direction, toStartOfHour(at) AS hour
-ORDER BY hour, checkpoint, direction;
+ARRAY JOIN latest AS count
+WHERE {direction:Int8} = 0 OR way = {direction:Int8}
+GROUP BY checkpoint, way, lane, hour;

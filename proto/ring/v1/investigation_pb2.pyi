@@ -37,6 +37,9 @@ class SearchPlatesRequest(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
     """'?' stands for one character, '*' for any run of them; plain text is exact. Letters
@@ -50,6 +53,14 @@ class SearchPlatesRequest(_message.Message):
     """next_page_token of the page before, with the same question. Pages stay stable while
     reads arrive: the token pins the position that the first page was answered at.
     """
+    direction: _common_pb2.Direction.ValueType
+    """Only reads in this direction count; DIRECTION_UNSPECIFIED: all."""
+    region: _builtins.str
+    """Only plates of this country count, ISO 3166-1 alpha-2: reads that carry it and, where the
+    reader told no region, plates in one of the country's formats. Empty: all.
+    """
+    min_confidence: _builtins.float
+    """Only reads at least so sure count, 0..1."""
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
@@ -72,11 +83,14 @@ class SearchPlatesRequest(_message.Message):
         checkpoints: _abc.Iterable[_builtins.str] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        direction: _common_pb2.Direction.ValueType = ...,
+        region: _builtins.str = ...,
+        min_confidence: _builtins.float = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "checkpoints", b"checkpoints", "fuzzy", b"fuzzy", "page_size", b"page_size", "page_token", b"page_token", "pattern", b"pattern", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "checkpoints", b"checkpoints", "direction", b"direction", "fuzzy", b"fuzzy", "min_confidence", b"min_confidence", "page_size", b"page_size", "page_token", b"page_token", "pattern", b"pattern", "purpose", b"purpose", "range", b"range", "region", b"region"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,9 +260,15 @@ class Passage(_message.Message):
     AT_FIELD_NUMBER: _builtins.int
     READS_FIELD_NUMBER: _builtins.int
     ANOMALIES_FIELD_NUMBER: _builtins.int
+    FOLDS_FIELD_NUMBER: _builtins.int
+    FOLDED_INTO_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.str
     direction: _common_pb2.Direction.ValueType
     reads: _builtins.int
+    confidence: _builtins.float
+    """The highest of its reads."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """Of its first read."""
@@ -257,7 +277,28 @@ class Passage(_message.Message):
     def anomalies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """"missed-exit": an entry after an entry, so the exit between them was not seen.
         "missed-entry": an exit after an exit, so the entry between them was not seen.
+        "impossible-travel": no vehicle could be here so soon after the passage before.
+        "low-confidence": no read of it is at least 0.6 sure.
+        "clock-skew": a read captured more than 10 s after it was received, or more than an hour
+        before most of its reader's neighbouring reads, or whose time can't be right at all.
+        "late-arrival": its first read was received more than 60 s after capture.
         """
+
+    @_builtins.property
+    def folds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fold]:
+        """Reads of other plates at this passage that are taken for misreads of this one, counted
+        in reads: same checkpoint and lane, within 2 s, one character apart, both under 0.9.
+        """
+
+    @_builtins.property
+    def folded_into(self) -> Global___Fold:
+        """Where every read of the passage is taken for a misread of another plate: that plate's. Such
+        a passage opens and closes no visit.
+        """
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Of its last read."""
 
     def __init__(
         self,
@@ -267,14 +308,52 @@ class Passage(_message.Message):
         at: _timestamp_pb2.Timestamp | None = ...,
         reads: _builtins.int = ...,
         anomalies: _abc.Iterable[_builtins.str] | None = ...,
+        folds: _abc.Iterable[Global___Fold] | None = ...,
+        folded_into: Global___Fold | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        confidence: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "folded_into", b"folded_into", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anomalies", b"anomalies", "at", b"at", "checkpoint", b"checkpoint", "direction", b"direction", "reads", b"reads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anomalies", b"anomalies", "at", b"at", "checkpoint", b"checkpoint", "confidence", b"confidence", "direction", b"direction", "folded_into", b"folded_into", "folds", b"folds", "reads", b"reads", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Passage: _TypeAlias = Passage  # noqa: Y015
+
+@_typing.final
+class Fold(_message.Message):
+    """A read on the other side of a fold. What was captured is never changed: ListReads and
+    SearchPlates have every read under the plate that was read.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATE_FIELD_NUMBER: _builtins.int
+    CAPTURED_AT_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    READ_ID_FIELD_NUMBER: _builtins.int
+    plate: _builtins.str
+    confidence: _builtins.float
+    read_id: _builtins.str
+    """Empty where the event log no longer has the read."""
+    @_builtins.property
+    def captured_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        plate: _builtins.str = ...,
+        captured_at: _timestamp_pb2.Timestamp | None = ...,
+        confidence: _builtins.float = ...,
+        read_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["captured_at", b"captured_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_at", b"captured_at", "confidence", b"confidence", "plate", b"plate", "read_id", b"read_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Fold: _TypeAlias = Fold  # noqa: Y015
 
 @_typing.final
 class Visit(_message.Message):
@@ -324,17 +403,37 @@ class FindCompanionsRequest(_message.Message):
     WITHIN_FIELD_NUMBER: _builtins.int
     MIN_ENCOUNTERS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    SAME_DIRECTION_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     min_encounters: _builtins.int
+    """Default 2."""
     limit: _builtins.int
+    """Default 100, at most 1000."""
+    direction: _common_pb2.Direction.ValueType
+    """Only the target's passages in this direction count; DIRECTION_UNSPECIFIED: all."""
+    region: _builtins.str
+    """Companions: as in SearchPlatesRequest."""
+    min_confidence: _builtins.float
+    same_direction: _builtins.bool
+    """Only passages in the direction of the target's count as encounters."""
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
     def range(self) -> _common_pb2.TimeRange: ...
     @_builtins.property
     def within(self) -> _duration_pb2.Duration:
-        """How close together two passages must be to count as an encounter."""
+        """How close together two passages of a checkpoint must be to count as an encounter, before or
+        after. Default 2 minutes, at most a day.
+        """
+
+    @_builtins.property
+    def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only the target's passages at these checkpoints count; empty: all."""
 
     @_builtins.property
     def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
@@ -347,11 +446,16 @@ class FindCompanionsRequest(_message.Message):
         within: _duration_pb2.Duration | None = ...,
         min_encounters: _builtins.int = ...,
         limit: _builtins.int = ...,
+        checkpoints: _abc.Iterable[_builtins.str] | None = ...,
+        direction: _common_pb2.Direction.ValueType = ...,
+        region: _builtins.str = ...,
+        min_confidence: _builtins.float = ...,
+        same_direction: _builtins.bool = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "range", b"range", "within", b"within"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "limit", b"limit", "min_encounters", b"min_encounters", "plate", b"plate", "purpose", b"purpose", "range", b"range", "within", b"within"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "checkpoints", b"checkpoints", "direction", b"direction", "limit", b"limit", "min_confidence", b"min_confidence", "min_encounters", b"min_encounters", "plate", b"plate", "purpose", b"purpose", "range", b"range", "region", b"region", "same_direction", b"same_direction", "within", b"within"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -359,6 +463,8 @@ Global___FindCompanionsRequest: _TypeAlias = FindCompanionsRequest  # noqa: Y015
 
 @_typing.final
 class FindCompanionsResponse(_message.Message):
+    """The most surprising first."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COMPANIONS_FIELD_NUMBER: _builtins.int
@@ -385,11 +491,17 @@ class Companion(_message.Message):
     ENCOUNTERS_FIELD_NUMBER: _builtins.int
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     encounters: _builtins.int
+    """The target's passages that it was met at, and at how many checkpoints."""
     checkpoints: _builtins.int
     score: _builtins.float
-    """Higher is more surprising."""
+    """Higher is more surprising: -log10 of the chance that so many meetings, at places and hours
+    with so much traffic, come about by accident; 0 where they may well.
+    """
+    expected: _builtins.float
+    """How many meetings were to be expected by chance."""
     def __init__(
         self,
         *,
@@ -397,10 +509,11 @@ class Companion(_message.Message):
         encounters: _builtins.int = ...,
         checkpoints: _builtins.int = ...,
         score: _builtins.float = ...,
+        expected: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "encounters", b"encounters", "plate", b"plate", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "encounters", b"encounters", "expected", b"expected", "plate", b"plate", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -414,13 +527,24 @@ class FindCommonPlatesRequest(_message.Message):
     SCENES_FIELD_NUMBER: _builtins.int
     MIN_SCENES_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     min_scenes: _builtins.int
+    """Default: all of them."""
     limit: _builtins.int
+    """Default 100, at most 1000."""
+    direction: _common_pb2.Direction.ValueType
+    """As in SearchPlatesRequest."""
+    region: _builtins.str
+    min_confidence: _builtins.float
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
-    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Scene]: ...
+    def scenes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Scene]:
+        """1 to 100; each with a checkpoint and both ends of its range."""
+
     @_builtins.property
     def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
     def __init__(
@@ -430,11 +554,14 @@ class FindCommonPlatesRequest(_message.Message):
         scenes: _abc.Iterable[Global___Scene] | None = ...,
         min_scenes: _builtins.int = ...,
         limit: _builtins.int = ...,
+        direction: _common_pb2.Direction.ValueType = ...,
+        region: _builtins.str = ...,
+        min_confidence: _builtins.float = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "limit", b"limit", "min_scenes", b"min_scenes", "purpose", b"purpose", "scenes", b"scenes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "direction", b"direction", "limit", b"limit", "min_confidence", b"min_confidence", "min_scenes", b"min_scenes", "purpose", b"purpose", "region", b"region", "scenes", b"scenes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,6 +592,8 @@ Global___Scene: _TypeAlias = Scene  # noqa: Y015
 
 @_typing.final
 class FindCommonPlatesResponse(_message.Message):
+    """Those seen at most scenes first, then in order of plate."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PLATES_FIELD_NUMBER: _builtins.int
@@ -489,17 +618,23 @@ class CommonPlate(_message.Message):
 
     PLATE_FIELD_NUMBER: _builtins.int
     SCENES_FIELD_NUMBER: _builtins.int
+    SEEN_AT_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     scenes: _builtins.int
+    @_builtins.property
+    def seen_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which of the question's scenes, from 0."""
+
     def __init__(
         self,
         *,
         plate: _builtins.str = ...,
         scenes: _builtins.int = ...,
+        seen_at: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plate", b"plate", "scenes", b"scenes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plate", b"plate", "scenes", b"scenes", "seen_at", b"seen_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -512,12 +647,34 @@ class ListCloneSuspectsRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    TOP_SPEED_KMH_FIELD_NUMBER: _builtins.int
+    INCLUDE_HINTS_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
+    """Default 100, at most 1000."""
+    top_speed_kmh: _builtins.float
+    """What no vehicle exceeds in a straight line, km/h. Default 200."""
+    include_hints: _builtins.bool
+    """Also an entry after an entry without an exit between them, where a vehicle could have made
+    it: a hint alone, because exits are missed.
+    """
+    region: _builtins.str
+    min_confidence: _builtins.float
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
-    def range(self) -> _common_pb2.TimeRange: ...
+    def range(self) -> _common_pb2.TimeRange:
+        """Without a start: the day before its end; without an end: up to now. At most 92 days."""
+
+    @_builtins.property
+    def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in SearchPlatesRequest, except that the default of min_confidence is 0.8: less sure reads
+        may be misreads.
+        """
+
     @_builtins.property
     def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
     def __init__(
@@ -526,11 +683,16 @@ class ListCloneSuspectsRequest(_message.Message):
         purpose: _common_pb2.Purpose | None = ...,
         range: _common_pb2.TimeRange | None = ...,
         limit: _builtins.int = ...,
+        top_speed_kmh: _builtins.float = ...,
+        include_hints: _builtins.bool = ...,
+        checkpoints: _abc.Iterable[_builtins.str] | None = ...,
+        region: _builtins.str = ...,
+        min_confidence: _builtins.float = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "limit", b"limit", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "checkpoints", b"checkpoints", "include_hints", b"include_hints", "limit", b"limit", "min_confidence", b"min_confidence", "purpose", b"purpose", "range", b"range", "region", b"region", "top_speed_kmh", b"top_speed_kmh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -538,6 +700,8 @@ Global___ListCloneSuspectsRequest: _TypeAlias = ListCloneSuspectsRequest  # noqa
 
 @_typing.final
 class ListCloneSuspectsResponse(_message.Message):
+    """Proofs before hints, the fastest first."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUSPECTS_FIELD_NUMBER: _builtins.int
@@ -564,9 +728,20 @@ class CloneSuspect(_message.Message):
     FIRST_FIELD_NUMBER: _builtins.int
     SECOND_FIELD_NUMBER: _builtins.int
     IMPLIED_SPEED_KMH_FIELD_NUMBER: _builtins.int
+    DISTANCE_KM_FIELD_NUMBER: _builtins.int
+    HINT_FIELD_NUMBER: _builtins.int
+    INSIDE_TWICE_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     implied_speed_kmh: _builtins.float
-    """Kilometres per hour."""
+    """Kilometres per hour in a straight line, from the last read of the first passage before the
+    second's to the first of the second. A gap under a second counts as one.
+    """
+    distance_km: _builtins.float
+    """Between the two checkpoints, in a straight line."""
+    hint: _builtins.bool
+    """No proof: a vehicle could have made it, but was inside twice without an exit between."""
+    inside_twice: _builtins.bool
+    """Both are entries and no exit was seen between them."""
     @_builtins.property
     def first(self) -> Global___Passage: ...
     @_builtins.property
@@ -578,10 +753,13 @@ class CloneSuspect(_message.Message):
         first: Global___Passage | None = ...,
         second: Global___Passage | None = ...,
         implied_speed_kmh: _builtins.float = ...,
+        distance_km: _builtins.float = ...,
+        hint: _builtins.bool = ...,
+        inside_twice: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "second", b"second"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "implied_speed_kmh", b"implied_speed_kmh", "plate", b"plate", "second", b"second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_km", b"distance_km", "first", b"first", "hint", b"hint", "implied_speed_kmh", b"implied_speed_kmh", "inside_twice", b"inside_twice", "plate", b"plate", "second", b"second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -589,6 +767,10 @@ Global___CloneSuspect: _TypeAlias = CloneSuspect  # noqa: Y015
 
 @_typing.final
 class ListPresentRequest(_message.Message):
+    """Inside at a time: who entered by then and was not seen to leave since, unless that was more than
+    RING_MAX_VISIT before (presumed to have left unseen).
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PURPOSE_FIELD_NUMBER: _builtins.int
@@ -597,12 +779,17 @@ class ListPresentRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
+    """Default 100, at most 1000."""
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
-    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Default: now."""
+
     @_builtins.property
-    def longer_than(self) -> _duration_pb2.Duration: ...
+    def longer_than(self) -> _duration_pb2.Duration:
+        """Only who entered at least so long before."""
+
     @_builtins.property
     def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
     def __init__(
@@ -624,11 +811,14 @@ Global___ListPresentRequest: _TypeAlias = ListPresentRequest  # noqa: Y015
 
 @_typing.final
 class ListPresentResponse(_message.Message):
+    """Longest inside first."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VEHICLES_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     total: _builtins.int
+    """All of them, shown or not."""
     @_builtins.property
     def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[Global___PresentVehicle]: ...
     def __init__(
@@ -674,7 +864,16 @@ class ListFlowsRequest(_message.Message):
 
     RANGE_FIELD_NUMBER: _builtins.int
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    BY_LANE_FIELD_NUMBER: _builtins.int
+    COMPARE_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
+    by_lane: _builtins.bool
+    """Each lane by itself: that is each reader, where a lane has one."""
+    compare: _builtins.bool
+    """Fills usual and unusual_drop; hours without a passage that usually have some come too."""
+    direction: _common_pb2.Direction.ValueType
+    """DIRECTION_UNSPECIFIED: all."""
     @_builtins.property
     def range(self) -> _common_pb2.TimeRange:
         """By the passage's time."""
@@ -690,11 +889,14 @@ class ListFlowsRequest(_message.Message):
         *,
         range: _common_pb2.TimeRange | None = ...,
         checkpoints: _abc.Iterable[_builtins.str] | None = ...,
+        by_lane: _builtins.bool = ...,
+        compare: _builtins.bool = ...,
+        direction: _common_pb2.Direction.ValueType = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "checkpoints", b"checkpoints", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "by_lane", b"by_lane", "checkpoints", b"checkpoints", "compare", b"compare", "direction", b"direction", "range", b"range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -702,21 +904,25 @@ Global___ListFlowsRequest: _TypeAlias = ListFlowsRequest  # noqa: Y015
 
 @_typing.final
 class ListFlowsResponse(_message.Message):
-    """In order of hour, checkpoint and direction. Hours without a passage are left out."""
+    """In order of hour, checkpoint, direction and lane. Hours without a passage are left out."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FLOWS_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    time_zone: _builtins.str
+    """The city's zone (RING_TIME_ZONE), whose hours these are."""
     @_builtins.property
     def flows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flow]: ...
     def __init__(
         self,
         *,
         flows: _abc.Iterable[Global___Flow] | None = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flows", b"flows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flows", b"flows", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -730,12 +936,23 @@ class Flow(_message.Message):
     DIRECTION_FIELD_NUMBER: _builtins.int
     HOUR_FIELD_NUMBER: _builtins.int
     PASSAGES_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    USUAL_FIELD_NUMBER: _builtins.int
+    UNUSUAL_DROP_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.str
     direction: _common_pb2.Direction.ValueType
     passages: _builtins.int
+    lane: _builtins.str
+    """With by_lane: the lane of a passage's first read."""
+    usual: _builtins.float
+    """With compare: the median of the same hour of the same weekday in the four weeks before."""
+    unusual_drop: _builtins.bool
+    """With compare: so few passages come about by chance less than once in 100,000 hours, if the
+    hour is as usual: a reader may have gone blind.
+    """
     @_builtins.property
     def hour(self) -> _timestamp_pb2.Timestamp:
-        """Start of the hour, UTC."""
+        """When the hour of the city's zone began."""
 
     def __init__(
         self,
@@ -744,10 +961,13 @@ class Flow(_message.Message):
         direction: _common_pb2.Direction.ValueType = ...,
         hour: _timestamp_pb2.Timestamp | None = ...,
         passages: _builtins.int = ...,
+        lane: _builtins.str = ...,
+        usual: _builtins.float = ...,
+        unusual_drop: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hour", b"hour"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "direction", b"direction", "hour", b"hour", "passages", b"passages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "direction", b"direction", "hour", b"hour", "lane", b"lane", "passages", b"passages", "unusual_drop", b"unusual_drop", "usual", b"usual"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,143 @@
+"""Plates that two vehicles seem to carry: passages that one vehicle could not make.
+
+Always true here: a proof is two reads of one plate, one after the other and both sure enough to be
+no misreads, between whose checkpoints no vehicle gets in that time; reads whose clock was wrong
+prove nothing. To be inside twice without an exit between is a hint, because exits are missed.
+
+It is enough to look at reads that follow each other: where any two are too far apart for the time
+between them, so are two neighbours among those between (the triangle inequality).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from projections.clickhouse import Client, Row
+from projections.requests import Filter, Span, by_format, filter_of, instant_of, limit_of, span_of
+from projections.travel import CLOCK_AHEAD, TOP_SPEED, Place, farthest, places
+from proto.ring.v1.common_pb2 import TimeRange
+from proto.ring.v1.investigation_pb2 import CloneSuspect, ListCloneSuspectsRequest, Passage
+from ring.errors import InvalidRequest
+from ring.values import from_micros
+
+_DAY = 86_400 * 1_000_000
+_LONGEST = 92 * _DAY
+_SURE = 0.8
+_MISSED_EXIT = "missed-exit"
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """A question for clones, checked. Km/h."""
+
+    span: Span
+    top_speed: float
+    hints: bool
+    limit: int
+    asked: Filter
+
+
+def hunt_of(request: ListCloneSuspectsRequest, now: Timestamp) -> Hunt:
+    """Reads a request. InvalidRequest where it can never be answered."""
+    range_ = TimeRange()
+    range_.CopyFrom(request.range)
+    if not range_.HasField("end_time"):
+        range_.end_time.CopyFrom(now)
+    if not range_.HasField("start_time"):
+        range_.start_time.CopyFrom(from_micros(instant_of(range_.end_time, "end_time") - _DAY))
+    span = span_of(range_)
+    if span.end - span.start > _LONGEST:
+        raise InvalidRequest("clones are looked for in at most 92 days at a time: narrow the range")
+    if request.top_speed_kmh < 0:
+        raise InvalidRequest("top_speed_kmh must be above 0")
+    return Hunt(
+        span,
+        request.top_speed_kmh or TOP_SPEED,
+        request.include_hints,
+        limit_of(request.limit),
+        by_format(
+            filter_of(
+                checkpoints=request.checkpoints,
+                region=request.region,
+                min_confidence=request.min_confidence or _SURE,
+            )
+        ),
+    )
+
+
+def clone_suspects(client: Client, hunt: Hunt) -> list[CloneSuspect]:
+    """Proofs before hints, the fastest first, then in order of plate and time."""
+    known = places(client)
+    if hunt.asked.checkpoints:
+        known = {c: known[c] for c in hunt.asked.checkpoints if c in known}
+    rows = _pairs(client, hunt, known)
+    if not rows:
+        return []
+    plates = sorted({row[0] for row in rows})
+    bounds = {"start": hunt.span.start, "end": hunt.span.end}
+    wrong = {
+        (plate, at)
+        for plate, at in client.rows(
+            "queries/wrong_clocks", plates=plates, ahead=CLOCK_AHEAD, **bounds
+        )
+    }
+    passages = dict(
+        map(tuple, client.rows("queries/passages_of", plates=plates, end=hunt.span.end))
+    )
+    suspects = []
+    codes = list(known)
+    for plate, first_at, second_at, here, there, metres, speed, _ in rows:
+        if (plate, first_at) in wrong or (plate, second_at) in wrong:
+            continue
+        first = _passage_at(passages[plate], codes[here - 1], first_at)
+        second = _passage_at(passages[plate], codes[there - 1], second_at)
+        twice = _MISSED_EXIT in second.anomalies
+        proof = speed > hunt.top_speed
+        if proof or twice:
+            suspects.append(
+                CloneSuspect(
+                    plate=plate,
+                    first=first,
+                    second=second,
+                    implied_speed_kmh=speed,
+                    distance_km=metres / 1000,
+                    hint=not proof,
+                    inside_twice=twice,
+                )
+            )
+    return suspects[: hunt.limit]
+
+
+def _pairs(client: Client, hunt: Hunt, known: Mapping[str, Place]) -> Sequence[Row]:
+    return client.rows(
+        "queries/clones",
+        start=hunt.span.start,
+        end=hunt.span.end,
+        codes=list(known),
+        numbers=list(range(1, len(known) + 1)),
+        latitudes=[latitude for latitude, _ in known.values()],
+        longitudes=[longitude for _, longitude in known.values()],
+        # Whoever takes longer than this between any two was not too fast.
+        farthest=int(max(farthest(known) / hunt.top_speed * 3600, 1) * 1_000_000) + 1_000_000,
+        top_speed=hunt.top_speed,
+        hints=hunt.hints,
+        format=hunt.asked.expression,
+        min_confidence=hunt.asked.min_confidence,
+        # Some will be dropped: wrong clocks, an exit that was not sure enough to be a proof.
+        rows=3 * hunt.limit,
+    )
+
+
+def _passage_at(passages: Sequence[Row], checkpoint: str, at: int) -> Passage:
+    """The passage that a read at that instant belongs to."""
+    (code, direction, began, reads, anomalies) = max(
+        (p for p in passages if p[0] == checkpoint and p[2] <= at), key=lambda p: p[2]
+    )
+    return Passage(
+        checkpoint=code,
+        direction=direction,
+        at=from_micros(began),
+        reads=reads,
+        anomalies=anomalies,
+    )

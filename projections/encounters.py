@@ -1,0 +1,224 @@
+"""Who travelled with a plate, and who was at several scenes.
+
+Always true here: the target's passages and the scenes reach ClickHouse as stretches of the table
+in checkpoint order, so that a question reads those and nothing else; an answer depends on what was
+captured alone.
+
+How surprising a companion is. Where k plates pass within the time of one of the target's passages,
+and a share q of all reads kept is the candidate's, the candidate is met there by chance
+with p = 1 - exp(-k q): a Poisson process, whose rate is that checkpoint's traffic at that hour.
+The score of meetings at n of the target's m passages is -log10 of the product of their p, less
+log10 of m over n, in how many ways n of m could have been met; at least 0.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import comb, expm1, log10
+
+from projections.clickhouse import Client
+from projections.requests import (
+    EARLIEST,
+    LATEST,
+    Filter,
+    Span,
+    by_format,
+    duration_of,
+    filter_of,
+    limit_of,
+    span_of,
+)
+from proto.ring.v1.investigation_pb2 import (
+    CommonPlate,
+    Companion,
+    FindCommonPlatesRequest,
+    FindCompanionsRequest,
+)
+from ring.errors import InvalidRequest
+from ring.values import code_of, plate_of
+
+_SECOND = 1_000_000
+_WITHIN, _MOST_WITHIN = 120 * _SECOND, 86_400 * _SECOND
+_GAP = 60 * _SECOND
+_FEWEST = 2
+_MOST_PASSAGES = 5_000
+_MOST_SCENES = 100
+# Candidates whose own traffic is looked up: those that stand out by the places' traffic alone.
+_LOOKED_UP = 300
+_FINEST, _MOST_STRETCHES = 300 * _SECOND, 5_000
+
+
+@dataclass(frozen=True)
+class Travel:
+    """A question for companions, checked. Times in microseconds."""
+
+    plate: str
+    span: Span
+    within: int
+    least: int
+    limit: int
+    asked: Filter
+    same_direction: bool
+
+
+def travel_of(request: FindCompanionsRequest) -> Travel:
+    """Reads a request. InvalidRequest where it can never be answered."""
+    return Travel(
+        plate_of(request.plate),
+        span_of(request.range),
+        duration_of(request.within, "within", _WITHIN, _MOST_WITHIN),
+        request.min_encounters or _FEWEST,
+        limit_of(request.limit),
+        by_format(
+            filter_of(
+                checkpoints=request.checkpoints,
+                direction=request.direction,
+                region=request.region,
+                min_confidence=request.min_confidence,
+            )
+        ),
+        request.same_direction,
+    )
+
+
+def companions_of(client: Client, travel: Travel) -> list[Companion]:
+    """The most surprising first; then by encounters and plate."""
+    passages = client.rows(
+        "queries/target_passages",
+        plate=travel.plate,
+        start=travel.span.start,
+        end=travel.span.end,
+        checkpoints=list(travel.asked.checkpoints),
+        direction=travel.asked.direction,
+    )
+    if len(passages) > _MOST_PASSAGES:
+        raise InvalidRequest(
+            f"{travel.plate} has {len(passages):,} passages in the range, more than "
+            f"{_MOST_PASSAGES:,}: ask for less time or fewer checkpoints"
+        )
+    if len(passages) < travel.least:
+        return []
+    width = 2 * travel.within + _GAP
+    keys: set[tuple[str, int]] = set()
+    windows = []
+    for number, (checkpoint, direction, at) in enumerate(passages):
+        first, last = at - travel.within, at + travel.within
+        keys.update((checkpoint, s) for s in _stretches(first - _GAP, last, width))
+        windows += [(checkpoint, s, at, direction, number) for s in _stretches(first, last, width)]
+    rows = client.rows(
+        "queries/companions",
+        plate=travel.plate,
+        width=width,
+        within=travel.within,
+        keys=sorted(keys),
+        windows=windows,
+        encounters=travel.least,
+        same_direction=travel.same_direction,
+        format=travel.asked.expression,
+        min_confidence=travel.asked.min_confidence,
+    )
+    traffic = {met[0]: plates for plate, met, _, plates in rows if not plate}
+    found = [(plate, met, checkpoints) for plate, met, checkpoints, _ in rows if plate]
+    if not found:
+        return []
+    return _ranked(client, travel, len(passages), traffic, found)
+
+
+def _ranked(
+    client: Client,
+    travel: Travel,
+    passages: int,
+    traffic: Mapping[int, int],
+    found: Sequence[tuple[str, Sequence[int], int]],
+) -> list[Companion]:
+    by_places = sorted(found, key=lambda f: (-sum(1 / traffic[w] for w in f[1]), f[0]))
+    nearest = by_places[: max(_LOOKED_UP, travel.limit)]
+    rows = client.rows("queries/activity", plates=[f[0] for f in nearest])
+    shares = {str(plate): float(share) for plate, share in rows}
+    companions = [
+        Companion(
+            plate=plate,
+            encounters=len(met),
+            checkpoints=checkpoints,
+            score=surprise([traffic[w] for w in met], passages, shares[plate]),
+            expected=sum(chance(k, shares[plate]) for k in traffic.values()),
+        )
+        for plate, met, checkpoints in nearest
+    ]
+    companions.sort(key=lambda c: (-c.score, -c.encounters, c.plate))
+    return companions[: travel.limit]
+
+
+def chance(plates: int, share: float) -> float:
+    """That one of so many plates is a given one, which has this share of all reads."""
+    return -expm1(-plates * share)
+
+
+def surprise(plates: Sequence[int], passages: int, share: float) -> float:
+    """The score of meetings among so many plates each, out of so many passages of the target."""
+    score = -sum(log10(chance(k, share)) for k in plates)
+    return max(0.0, score - log10(comb(passages, len(plates))))
+
+
+@dataclass(frozen=True)
+class Places:
+    """A question for common plates, checked: (checkpoint, start, end) of each scene."""
+
+    scenes: Sequence[tuple[str, int, int]]
+    least: int
+    limit: int
+    asked: Filter
+
+
+def places_of(request: FindCommonPlatesRequest) -> Places:
+    """Reads a request. InvalidRequest where it can never be answered."""
+    if not 1 <= len(request.scenes) <= _MOST_SCENES:
+        raise InvalidRequest(f"1 to {_MOST_SCENES} scenes are needed, each a checkpoint and a time")
+    scenes = []
+    for scene in request.scenes:
+        span = span_of(scene.range)
+        if span.start == EARLIEST or span.end == LATEST:
+            raise InvalidRequest("each scene needs both ends of its range")
+        scenes.append((code_of(scene.checkpoint, "checkpoint"), span.start, span.end))
+    if request.min_scenes > len(scenes):
+        raise InvalidRequest(
+            f"min_scenes is {request.min_scenes}, but there are {len(scenes)} scenes"
+        )
+    return Places(
+        scenes,
+        request.min_scenes or len(scenes),
+        limit_of(request.limit),
+        by_format(
+            filter_of(
+                direction=request.direction,
+                region=request.region,
+                min_confidence=request.min_confidence,
+            )
+        ),
+    )
+
+
+def common_plates(client: Client, places: Places) -> list[CommonPlate]:
+    """Those at most scenes first, then in order of plate."""
+    width = max(_FINEST, sum(end - start for _, start, end in places.scenes) // _MOST_STRETCHES)
+    scenes = [
+        (checkpoint, stretch, start, end, number)
+        for number, (checkpoint, start, end) in enumerate(places.scenes)
+        for stretch in _stretches(start, end - 1, width)
+    ]
+    parameters = places.asked.parameters
+    del parameters["checkpoints"]
+    rows = client.rows(
+        "queries/common",
+        width=width,
+        keys=sorted({(checkpoint, stretch) for checkpoint, stretch, *_ in scenes}),
+        scenes=scenes,
+        least=places.least,
+        rows=places.limit,
+        **parameters,
+    )
+    return [CommonPlate(plate=plate, scenes=len(seen), seen_at=seen) for plate, seen in rows]
+
+
+def _stretches(first: int, last: int, width: int) -> Iterator[int]:
+    """The numbers of the stretches of that width from one instant to another, both within."""
+    return iter(range(first // width, last // width + 1))

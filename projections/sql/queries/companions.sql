@@ -1,0 +1,48 @@
+-- Whose passages begin near the target's. The target's passages come as arrays: windows, one
+-- element a passage and stretch of time that it reaches into, each of {width} microseconds; keys,
+-- the stretches to be read. A read begins a passage where the same plate was not read at that
+-- checkpoint and direction in the 60 s before.
+--
+-- Two kinds of rows: of a plate, with the numbers of the target's passages that it was met at; and
+-- (plate is empty) of one of the target's passages, with how many plates were met at it.
+SELECT
+    plate,
+    groupUniqArray(window),
+    uniqExact(checkpoint),
+    if(grouping(plate) = 1, uniqExact(plate), 0)
+FROM
+(
+    SELECT s.plate AS plate, s.checkpoint AS checkpoint, t.window AS window
+    FROM
+    (
+        SELECT
+            plate, checkpoint, toInt8(direction) AS way,
+            arrayJoin(arrayFilter(
+                (at, before) -> at > before + 60000000,
+                times,
+                arrayPopBack(arrayPushFront(times, toInt64(-60000001)))
+            )) AS start
+        FROM
+        (
+            SELECT
+                plate, checkpoint, direction,
+                arraySort(groupUniqArray(toUnixTimestamp64Micro(captured_at))) AS times
+            FROM sightings_by_checkpoint
+            WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), {width:Int64}))
+                    IN {keys:Array(Tuple(String, Int64))}
+                AND plate != {plate:String}
+                AND confidence >= {min_confidence:Float32}
+                AND ({format:String} = '' OR match(plate, {format:String}))
+            GROUP BY plate, checkpoint, direction
+        )
+    ) AS s
+    INNER JOIN
+    (
+        SELECT w.1 AS checkpoint, w.2 AS stretch, w.3 AS at, w.4 AS way, w.5 AS window
+        FROM (SELECT arrayJoin({windows:Array(Tuple(String, Int64, Int64, Int8, UInt32))}) AS w)
+    ) AS t ON s.checkpoint = t.checkpoint AND intDiv(s.start, {width:Int64}) = t.stretch
+    WHERE abs(s.start - t.at) <= {within:Int64}
+        AND (NOT {same_direction:Bool} OR s.way = t.way)
+)
+GROUP BY GROUPING SETS ((plate), (window))
+HAVING grouping(plate) = 1 OR uniqExact(window) >= {encounters:UInt32};

@@ -1,0 +1,2 @@
+-- Where the checkpoints stand.
+SELECT code, latitude, longitude FROM checkpoints FINAL ORDER BY code;
