@@ -23,8 +23,7 @@ from torch.nn import functional as F  # noqa: N812  the customary name
 
 from lpr.training.ocr_net import PlateReader, Seen
 from lpr.training.ocr_pool import Shard
-from lpr.training.plates_camera import NOBODY
-from lpr.training.plates_labels import ALPHABET, SLOTS
+from lpr.training.plates_labels import ALPHABET, SLOTS, UNKNOWN
 
 BATCH = 32
 RATE = 2e-3
@@ -104,20 +103,23 @@ def loss_of(seen: Seen, cells: Tensor, labels: Tensor, regions: Tensor) -> Tenso
     plate = F.cross_entropy(seen.plate.float().transpose(1, 2), labels, reduction="none")
     plate_loss = (plate * weight).sum() / weight.sum()
 
+    known = cells[:, 0, 0] != UNKNOWN
     standing = cells.flatten(1).long()  # (n, cells): place in the text, or NOBODY
     places = torch.arange(SLOTS).view(1, -1, 1)
     on = (standing.unsqueeze(1) == places).float()
     nowhere = (on.sum(2, keepdim=True) == 0).float()
     target = torch.cat([on, nowhere], 2)
     target = target / target.sum(2, keepdim=True)
-    places_loss = -(target * torch.log_softmax(seen.places.float(), 2)).sum(2).mean()
+    places_loss = -(target * torch.log_softmax(seen.places.float(), 2)).sum(2)[known].mean()
 
     padded = F.pad(labels, (0, 1), value=_PAD)
-    at = torch.where(standing == NOBODY, SLOTS, standing)
+    at = torch.where(standing >= UNKNOWN, SLOTS, standing)
     characters = padded.gather(1, at)
     blank = torch.ones(len(ALPHABET))
     blank[_PAD] = 0.2
-    cells_loss = F.cross_entropy(seen.cells.float().flatten(2), characters, weight=blank)
+    cells_loss = F.cross_entropy(
+        seen.cells.float().flatten(2)[known], characters[known], weight=blank
+    )
     region_loss = F.cross_entropy(seen.region.float(), regions)
     return plate_loss + 0.5 * places_loss + 0.5 * cells_loss + 0.1 * region_loss
 

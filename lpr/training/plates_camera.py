@@ -14,11 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lpr.training.plates_labels import GRID, HEIGHT, WIDTH
+from lpr.training.plates_labels import GRID, HEIGHT, NOBODY, WIDTH
 from lpr.training.plates_sheet import Picture, Plate
-
-NOBODY = 255
-"""A cell that no character stands on."""
 
 Light = NDArray[np.float32]
 
@@ -65,10 +62,20 @@ def photograph(rng: random.Random, plate: Plate, scenery: Picture | None = None)
     share = mask.astype(np.float32)[..., None] / 255
     light += (over.astype(np.float32) - light) * share
     letter = wide / max(len(plate.text), 5)
-    light = _lit(rng, _optics(rng, light, letter))
-    picture = _recorded(rng, noise, light)
+    picture = _recorded(rng, noise, _lit(rng, _optics(rng, light, letter)))
     cells = _cells(plate, matrix @ np.diag([scale, scale, 1.0]), width, height)
     return Shot(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), cells)
+
+
+def spoil(rng: random.Random, crop: Picture, letter: float) -> Picture:
+    """A real crop made another one: every second is lit anew, one in four blurred; all recorded."""
+    noise = np.random.default_rng(rng.getrandbits(48))
+    light: Light = crop.astype(np.float32)
+    if rng.random() < 0.25:
+        light = _optics(rng, light, letter * 0.6)
+    if rng.random() < 0.5:
+        light = _lit(rng, light)
+    return _recorded(rng, noise, light)
 
 
 def _stance(rng: random.Random, plate: Plate, wide: int) -> tuple[float, NDArray[np.float32]]:

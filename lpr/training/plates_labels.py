@@ -15,5 +15,7 @@ HEIGHT, WIDTH = 64, 160
 """The model's picture, in pixels."""
 GRID = (8, 40)
 """Rows and columns of the cells in which the network looks for characters."""
+NOBODY, UNKNOWN = 255, 254
+"""In a picture's cells instead of a place in the text: no character stands there; not known."""
 REGION_NAMES = tuple({"EU": "Europe", "OTHER": "Other"}.get(name, name) for name in REGIONS)
 """The regions as the model's config names them: what is no country must not look like a code."""
