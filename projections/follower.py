@@ -23,6 +23,8 @@ _IDLE_SECONDS = 1.0
 # Small inserts are put off until the one before is so long ago, unless somebody waits for them.
 _LINGER_SECONDS = 0.15
 _LINGER_EVENTS = 2_000
+# A batch takes a fraction of a second; longer than this is worth telling.
+_SLOW_SECONDS = 5.0
 _BACK_OFF = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 _logger = structlog.get_logger("projections.follower")
@@ -78,7 +80,9 @@ class Follower:
     def __init__(self, log: EventLog, projection: Projection) -> None:
         self._log = log
         self.projection = projection
-        self.health = "starting"
+        self._health = "starting"
+        # Since when the batch that is being applied is, by the monotonic clock; 0: none is.
+        self._applying = 0.0
         self._stopping = threading.Event()
         # Two reasons to look at the log: it may have grown; somebody waits for what is there.
         self._grew = threading.Event()
@@ -95,6 +99,18 @@ class Follower:
     def position(self) -> int:
         """The last event applied; all before it are too."""
         return self.projection.position
+
+    @property
+    def health(self) -> str:
+        """ "ok", or what is wrong."""
+        since = self._applying
+        waited = time.monotonic() - since if since else 0.0
+        if self._health == "ok" and waited > _SLOW_SECONDS:
+            return (
+                f"ClickHouse is slow: a batch has taken {waited:.0f} s so far; waiting for it: see "
+                "that it is well"
+            )
+        return self._health
 
     def start(self) -> None:
         """Begins to follow."""
@@ -153,16 +169,18 @@ class Follower:
                     due = inserted + _LINGER_SECONDS - time.monotonic()
                     lingers = len(events) < _LINGER_EVENTS and due > 0 and not self._waiting
                     if events and not lingers:
+                        self._applying = time.monotonic()
                         self.projection.apply(events)
                         inserted = time.monotonic()
             except Exception as error:
+                self._applying = 0.0
                 self._fail(error)
                 self._tell()
                 self._stopping.wait(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
                 failures += 1
                 continue
-            failures = 0
-            self.health = "ok"
+            failures, self._applying = 0, 0.0
+            self._health = "ok"
             if not events:
                 self._grew.wait(_IDLE_SECONDS)
                 self._grew.clear()
@@ -188,9 +206,9 @@ class Follower:
 
     def _fail(self, error: Exception) -> None:
         health = _explain(error)
-        if health != self.health:
+        if health != self._health:
             _logger.error("follower_failed", reason=health, position=self.position)
-        self.health = health
+        self._health = health
 
     def _tell(self) -> None:
         with self._waiting_lock:

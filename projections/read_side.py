@@ -20,6 +20,7 @@ from ring.store import EventLog
 
 READERS = 3
 _BACK_OFF_SECONDS = 2.0
+_COUNT_SECONDS = 1.0
 
 _logger = structlog.get_logger("projections.read_side")
 
@@ -35,6 +36,10 @@ class ReadSide:
         self._readers: Readers | None = None
         self._health = "starting: opening ClickHouse"
         self._closing = threading.Event()
+        # Rows a table, as counted last, by a thread that ClickHouse may keep waiting.
+        self._counting: threading.Thread | None = None
+        self._counted = "ok"
+        self._rows: dict[str, int] = {}
 
     @property
     def is_open(self) -> bool:
@@ -104,21 +109,34 @@ class ReadSide:
         return bool(client.rows("queries/other_logs", log=self.log.log_id))
 
     def status(self) -> ProjectionStatus:
-        """How far it has come, whether it is well, rows a table as the engine counts them."""
+        """How far it has come, whether it is well, rows a table as the engine counts them.
+
+        Takes a second at the most: where ClickHouse takes longer to count, that is said.
+        """
         follower = self.follower
-        rows: dict[str, int] = {}
+        if self._counting is None or not self._counting.is_alive():
+            self._counting = threading.Thread(target=self._count, name="count", daemon=True)
+            self._counting.start()
+        self._counting.join(_COUNT_SECONDS)
         health = self.health
-        try:
-            with self.readers.client() as client:
-                found = client.rows("queries/table_rows", database=client.database)
-                rows = {str(t): int(n) for t, n in found}
-        except ClickHouseError as error:
-            health = f"ClickHouse does not answer (code {error.code})" if health == "ok" else health
+        if health == "ok" and self._counting.is_alive():
+            health = "ClickHouse is slow: it takes more than a second to count its rows"
+        if health == "ok":
+            health = self._counted
         return ProjectionStatus(
             projected=LogPosition(log_id=self.log.log_id, position=follower.position),
             health=health,
-            rows=rows,
+            rows=self._rows,
         )
+
+    def _count(self) -> None:
+        try:
+            with self.readers.client() as client:
+                found = client.rows("queries/table_rows", database=client.database)
+            self._rows = {str(t): int(n) for t, n in found}
+            self._counted = "ok"
+        except ClickHouseError as error:
+            self._counted = f"ClickHouse does not answer (code {error.code})"
 
     def rebuild(
         self,
