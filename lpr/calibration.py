@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import exp, log
 from pathlib import Path
 
@@ -16,8 +17,6 @@ import numpy as np
 from lpr.reading import Posterior
 
 DATA = Path(__file__).parent / "calibration.csv"
-OTHERS = "*"
-"""Name of the numbers for every model that was not fitted."""
 TINY = 1e-6
 
 
@@ -36,10 +35,10 @@ class Calibration:
 
     @classmethod
     def of(cls, model: str) -> Calibration:
-        """The numbers of a model by its name, or the cautious ones."""
+        """The numbers of the first row whose pattern the model's name fits; the last fits all."""
         with DATA.open(encoding="utf-8", newline="") as file:
-            rows = {row.pop("model"): row for row in csv.DictReader(file)}
-        row = rows.get(model) or rows[OTHERS]
+            rows = [(row.pop("model"), row) for row in csv.DictReader(file)]
+        row = next(row for pattern, row in rows if fnmatchcase(key(model), pattern))
         return cls(**{name: float(value) for name, value in row.items()})
 
     def tempered(self, rows: Posterior) -> Posterior:
@@ -54,6 +53,11 @@ class Calibration:
         if score < 1:
             odds += self.score_slope * log_odds(score)
         return 1 / (1 + exp(-odds))
+
+
+def key(model: str) -> str:
+    """A model's name as the data has it: the hub's files and its models are named differently."""
+    return model.lower().replace("_", "-").removesuffix("-model")
 
 
 def log_odds(share: float) -> float:

@@ -1,8 +1,9 @@
 """Which OCR model is used, what there is to choose from, and how the hub's best is fetched.
 
-Always true here: a reader starts without a network. `auto` takes HUB_BEST from fast-plate-ocr's
-cache; where it is not there it asks the hub for at most PROBE seconds, remembers for a day that
-there was no answer, and takes RapidOCR.
+Always true here: a reader starts without a network. `auto` takes the hub's best model from
+fast-plate-ocr's cache; where it is not there it asks the hub for at most PROBE seconds, remembers
+for a day that there was no answer, and takes the next best that is cached, else what needs no
+network. A model that is not what was fetched (SHA256SUMS beside it) is never loaded.
 """
 
 from __future__ import annotations
@@ -24,13 +25,23 @@ from lpr.errors import ModelError
 if TYPE_CHECKING:
     from lpr.ocr import Recogniser
 
-HUB_BEST = "cct-s-v2-global-model"
-"""The best model of fast-plate-ocr's hub for plates of the whole world."""
+PREFERRED = (
+    "cct-s-v2-global-model",
+    "cct-xs-v2-global-model",
+    "cct-s-v1-global-model",
+    "cct-s-relu-v1-global-model",
+    "cct-xs-v1-global-model",
+    "cct-xs-relu-v1-global-model",
+    "global-plates-mobile-vit-v2-model",
+)
+"""Models of fast-plate-ocr's hub for plates of the whole world, the best first."""
+HUB_BEST = PREFERRED[0]
 RAPID = "rapidocr"
 FUSED = "rapidocr+ours"
 """RapidOCR's recogniser and our own small model, fused: what reads best without a network."""
 WITHOUT_NETWORK = (FUSED, RAPID)
 OURS = Path(__file__).parent / "models" / "plate_ocr.onnx"
+SUMS = "SHA256SUMS"
 PROBE = 2.0
 """Seconds that `auto` waits for the hub."""
 FETCH_TIMEOUT = 30.0
@@ -41,7 +52,7 @@ ASK_AGAIN = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Choice:
-    """A model to read with. model and config are None for RapidOCR's."""
+    """A model to read with. model and config are None for those that are always here."""
 
     name: str
     why: str
@@ -51,7 +62,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Known:
-    """A model there is. sha256 of the ONNX file where it is on this machine, else empty."""
+    """A model there is. sha256: of the ONNX file (of our own in a fused one), empty if absent."""
 
     name: str
     cached: bool
@@ -76,7 +87,7 @@ def choose(setting: str, *, may_fetch: bool = True) -> Choice:
             fetch(setting)
             found = _cached(setting)
         if found is not None:
-            return Choice(setting, "named", *found)
+            return Choice(setting, "named", *_unchanged(setting, *found))
     raise ModelError(
         f"LPR_OCR_MODEL={setting} is neither a file nor a hub model; "
         "'lpr models' lists the hub's, 'auto' takes the best there is"
@@ -102,7 +113,7 @@ def load(choice: Choice, *, threads: int = 2) -> Recogniser:
 
 
 def known() -> list[Known]:
-    """Every model of the hub, and the one that is always here."""
+    """Every model of the hub, and those that are always here."""
     models = []
     for name in _hub():
         found = _cached(name)
@@ -111,7 +122,11 @@ def known() -> list[Known]:
         )
     from lpr.ocr_rapid import wheel_model
 
-    return [*models, Known(RAPID, True, False, _digest(wheel_model()))]
+    return [
+        *models,
+        Known(FUSED, True, False, _digest(OURS)),
+        Known(RAPID, True, False, _digest(wheel_model())),
+    ]
 
 
 def fetch(name: str = HUB_BEST) -> Path:
@@ -132,7 +147,7 @@ def fetch(name: str = HUB_BEST) -> Path:
             f"LPR_OCR_MODEL={RAPID}, or lay the model's two files in {_folder(name)}"
         ) from error
     sums = "".join(f"{_digest(file)}  {file.name}\n" for file in (model, config))
-    (_folder(name) / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    (_folder(name) / SUMS).write_text(sums, encoding="utf-8")
     _failed_mark().unlink(missing_ok=True)
     return Path(model)
 
@@ -141,17 +156,18 @@ def fetch(name: str = HUB_BEST) -> Path:
 
 
 def _automatic(*, may_fetch: bool) -> Choice:
-    found = _cached(HUB_BEST)
-    if found is None and may_fetch and _worth_asking():
+    if _cached(HUB_BEST) is None and may_fetch and _worth_asking():
         try:
             _probe(_hub()[HUB_BEST][0])
             fetch(HUB_BEST)
-            found = _cached(HUB_BEST)
         except (ModelError, OSError):
             _mark_failed()
-    if found is not None:
-        return Choice(HUB_BEST, "auto: the hub's best", *found)
-    return Choice(FUSED, "auto: the hub's best is not cached ('lpr models fetch')")
+    for name in PREFERRED:
+        found = _cached(name)
+        if found is not None:
+            best = "the hub's best" if name == HUB_BEST else "the best of the hub's that is cached"
+            return Choice(name, f"auto: {best}", *_unchanged(name, *found))
+    return Choice(FUSED, "auto: none of the hub's is cached ('lpr models fetch')")
 
 
 def _hub() -> dict[str, tuple[str, str]]:
@@ -171,6 +187,21 @@ def _folder(name: str) -> Path:
 def _cached(name: str) -> tuple[Path, Path] | None:
     model, config = (_folder(name) / address.rpartition("/")[2] for address in _hub()[name])
     return (model, config) if model.is_file() and config.is_file() else None
+
+
+def _unchanged(name: str, model: Path, config: Path) -> tuple[Path, Path]:
+    """The files, as they were fetched. Raises ModelError where one has changed since."""
+    kept = model.parent / SUMS
+    if kept.is_file():
+        lines = kept.read_text(encoding="utf-8").splitlines()
+        wanted = {line[66:]: line[:64] for line in lines}
+        for file in (model, config):
+            if wanted.get(file.name, _digest(file)) != _digest(file):
+                raise ModelError(
+                    f"{file} is not what was fetched (SHA-256 in {kept}); remove the folder and "
+                    f"fetch it again: lpr models fetch {name}"
+                )
+    return model, config
 
 
 def _in_folder(folder: Path) -> Choice:

@@ -19,18 +19,23 @@ WEIGHTS = (1.0, 0.5)
 """How much each model's log probabilities count."""
 MISTAKEN = (0.01, 0.03)
 """Chance that what a model says of one place is worth nothing."""
+LOST_ODDS = -3.0
+"""Log odds that the second model knows such plates, before the two are compared."""
+LEAST = 1e-4
+"""Chance that two models agree on a place though neither says so."""
 SURELY_EMPTY = 0.98
 """Chance of no character above which a place is left out before two posteriors are aligned."""
 
 
-def align(one: Posterior, other: Posterior) -> list[tuple[int | None, int | None]]:
+def align(one: Posterior, other: Posterior) -> tuple[list[tuple[int | None, int | None]], float]:
     """Rows of two posteriors that belong together, in order; None where a row has no partner.
 
-    The alignment that makes it likeliest that both saw the same plate (dynamic programming).
+    The alignment that makes it likeliest that both saw the same plate, and the logarithm of that
+    (dynamic programming).
     """
-    agree = np.log(np.maximum(one @ other.T, 1e-6))
-    lone_one = np.log(np.maximum(one[:, NOTHING], 1e-6))
-    lone_other = np.log(np.maximum(other[:, NOTHING], 1e-6))
+    agree = np.log(np.maximum(one @ other.T, LEAST))
+    lone_one = np.log(np.maximum(one[:, NOTHING], LEAST))
+    lone_other = np.log(np.maximum(other[:, NOTHING], LEAST))
     rows, columns = agree.shape
     best = np.full((rows + 1, columns + 1), -np.inf)
     way = np.zeros((rows + 1, columns + 1), int)
@@ -52,30 +57,33 @@ def align(one: Posterior, other: Posterior) -> list[tuple[int | None, int | None
         move = way[i, j]
         pairs.append((i - 1 if move < 2 else None, j - 1 if move != 1 else None))
         i, j = i - (move < 2), j - (move != 1)
-    return pairs[::-1]
+    return pairs[::-1], float(best[rows, columns])
 
 
-def fuse(
-    one: Posterior, other: Posterior, *, weights: tuple[float, float], mistaken: tuple[float, float]
-) -> Posterior:
-    """The weighted product of two models' rows.
+def fuse(one: Posterior, other: Posterior) -> Posterior:
+    """The weighted product of two models' rows, as far as the second is to be trusted.
 
-    weights: how much each one's log probabilities count. mistaken: the chance that what a model
-    says of a place is worth nothing.
+    Where the two agree no better than by chance, the second did not see a plate it knows, and the
+    first alone counts; in between, the rows are mixed by the odds of the two cases (Bayes).
     """
+    pairs, agreement = align(one, other)
+    if not pairs:
+        return one
+    by_chance = -np.log(NOTHING) * max(len(one), len(other))
+    trusted = 1 / (1 + np.exp(np.clip(by_chance - agreement - LOST_ODDS, -50, 50)))
     empty: NDArray[np.float32] = np.zeros(len(ALPHABET), np.float32)
     empty[NOTHING] = 1.0
     rows = []
-    for i, j in align(one, other):
-        pair = (empty if i is None else one[i], empty if j is None else other[j])
+    for i, j in pairs:
+        first = empty if i is None else one[i]
         logs = sum(
             weight * np.log((1 - doubt) * row + doubt / len(ALPHABET))
-            for weight, doubt, row in zip(weights, mistaken, pair, strict=True)
+            for weight, doubt, row in zip(
+                WEIGHTS, MISTAKEN, (first, empty if j is None else other[j]), strict=True
+            )
         )
         together = np.exp(logs - np.max(logs))
-        rows.append(together / together.sum())
-    if not rows:
-        return np.zeros((0, len(ALPHABET)), np.float32)
+        rows.append(trusted * together / together.sum() + (1 - trusted) * first)
     return np.stack(rows).astype(np.float32)
 
 
@@ -91,12 +99,7 @@ class FusedOcr:
         """One reading a place, in their order; the country is the second model's say."""
         return [
             Reading.of(
-                fuse(
-                    one.posterior,
-                    _spoken(other.posterior),
-                    weights=WEIGHTS,
-                    mistaken=MISTAKEN,
-                ),
+                fuse(one.posterior, _spoken(other.posterior)),
                 other.region,
                 other.regions,
             )

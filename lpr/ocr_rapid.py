@@ -24,6 +24,12 @@ HEIGHT = 48
 """The model's input height in pixels."""
 STRETCH = 1.25
 """Plates' letters are narrower than print: shown wider, fewer are lost between two others."""
+TWO_LINES = 1.65
+"""A plate less than so many times as wide as high may have two lines."""
+SHARED = 0.05
+"""Share of its height that either line has of the other's half."""
+SMALLEST_LINE = 8
+"""Pixels of height that a line needs."""
 NARROWEST, WIDEST = 320, 640
 """Limits of its input width: narrower is padded (unpadded crops read worse), wider is squeezed."""
 
@@ -61,7 +67,21 @@ class RapidOcr:
 
     def read(self, sights: Sequence[Sight]) -> list[Reading]:
         """One reading a place, in their order. They go one by one: their widths differ."""
-        return [Reading.of(self._posterior(sight.crop())) for sight in sights]
+        return [self._read(sight.crop()) for sight in sights]
+
+    def _read(self, crop: Picture) -> Reading:
+        """A plate about as high as wide is also read as two lines, as motorcycles have them."""
+        one = Reading.of(self._posterior(crop))
+        height, width = crop.shape[:2]
+        if width >= TWO_LINES * height or height < 2 * SMALLEST_LINE:
+            return one
+        upper, lower = (
+            crop[: round((0.5 + SHARED) * height)],
+            crop[round((0.5 - SHARED) * height) :],
+        )
+        two = Reading.of(np.concatenate([self._posterior(upper), self._posterior(lower)]))
+        # Sureness alone would favour one line of the two.
+        return max(one, two, key=lambda reading: reading.confidence * len(reading.plate))
 
     def _posterior(self, crop: Picture) -> Posterior:
         output = self._session.run(None, {self._input: _input(crop)})[0][0]

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from lpr_scenes import plate
 
-from lpr import catalogue
+from lpr import catalogue, formats
+from lpr.decoding import Prior
 from lpr.errors import ModelError
 from lpr.ocr import Recogniser
+from lpr.ocr_fused import fuse
 from lpr.ocr_rapid import RapidOcr, decode
 from lpr.reading import ALPHABET, Box, CapturedRead, Picture, Reading, Sight, to_plate_read
 from lpr.regions import alpha2
@@ -105,10 +107,10 @@ def test_a_hub_model_in_the_cache_is_taken_by_its_name(
     from fast_plate_ocr.inference import hub
 
     monkeypatch.setattr(hub, "MODEL_CACHE_DIR", tmp_path)
+    assert catalogue.choose("auto", may_fetch=False).name == catalogue.FUSED
     (tmp_path / "cct-xs-v1-global-model").symlink_to(hub_model)
     choice = catalogue.choose("cct-xs-v1-global-model", may_fetch=False)
     assert catalogue.load(choice).name == "cct-xs-v1-global-model"
-    assert catalogue.choose("auto", may_fetch=False).name == catalogue.FUSED
 
 
 def test_auto_takes_the_hubs_best_where_it_is_cached(
@@ -176,3 +178,80 @@ def test_the_posterior_on_the_wire_is_well_formed(rapid: RapidOcr) -> None:
 )
 def test_countries_are_told_as_iso_codes(label: str, code: str) -> None:
     assert alpha2(label) == code
+
+
+def laid_in(cache: Path, name: str, files: Path | None = None) -> Path:
+    """A hub model's folder in a cache, with the files of `files` or empty ones."""
+    from fast_plate_ocr.inference import hub
+
+    folder = cache / name
+    folder.mkdir(parents=True)
+    for address in hub.AVAILABLE_ONNX_MODELS[name]:
+        there = folder / address.rpartition("/")[2]
+        there.write_bytes((files / there.name).read_bytes() if files else b"")
+    return folder
+
+
+def test_auto_takes_the_best_of_what_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fast_plate_ocr.inference import hub
+
+    monkeypatch.setattr(hub, "MODEL_CACHE_DIR", tmp_path)
+    for name in ("argentinian-plates-cnn-model", "cct-xs-v1-global-model", "cct-s-v1-global-model"):
+        laid_in(tmp_path, name)
+    assert catalogue.choose("auto", may_fetch=False).name == "cct-s-v1-global-model"
+
+
+def test_a_model_that_changed_since_it_was_fetched_is_not_loaded(
+    hub_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fast_plate_ocr.inference import hub
+
+    monkeypatch.setattr(hub, "MODEL_CACHE_DIR", tmp_path)
+    name = "cct-xs-v1-global-model"
+    folder = laid_in(tmp_path, name, hub_model)
+    catalogue.fetch(name)  # It is there already: only its checksums are kept.
+    assert catalogue.choose(name).name == name
+    model = next(folder.glob("*.onnx"))
+    model.write_bytes(model.read_bytes() + b"x")
+    for setting in (name, "auto"):
+        with pytest.raises(ModelError, match=f"lpr models fetch {name}"):
+            catalogue.choose(setting, may_fetch=False)
+
+
+@pytest.mark.parametrize("text", ["A123 BCD", "382 EMY"])
+def test_a_plate_of_two_lines_is_read_in_their_order(rapid: RapidOcr, text: str) -> None:
+    crop = np.full((130, 160, 3), 230, np.uint8)
+    for line, down in zip(text.split(), (55, 115), strict=True):
+        cv2.putText(crop, line, (15, down), cv2.FONT_HERSHEY_DUPLEX, 1.6, (20, 20, 20), 3)
+    assert rapid.read([Sight.of(crop)])[0].plate == text.replace(" ", "")
+
+
+def rows_of(text: str, sure: float = 0.9) -> np.ndarray:
+    rows = np.full((len(text), 37), (1 - sure) / 36, np.float32)
+    for row, character in zip(rows, text, strict=True):
+        row[ALPHABET.index(character)] = sure
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "plate"),
+    [
+        ("AB123CD", "AB123CD", "AB123CD"),
+        ("AB13CD", "AB123CD", "AB123CD"),
+        ("AB1234CD", "AB124CD", "AB1234CD"),
+        ("KLM482", "XQ9WWT7P", "KLM482"),
+        ("KLM482", "", "KLM482"),
+    ],
+)
+def test_two_models_are_fused_place_by_place(one: str, other: str, plate: str) -> None:
+    fused = fuse(rows_of(one, 0.9), rows_of(other, 0.99))
+    assert np.allclose(fused.sum(axis=1), 1, atol=1e-4)
+    assert Prior(formats.of(formats.countries())).decode(fused).plate == plate
+
+
+def test_what_two_models_agree_on_is_surer_than_either() -> None:
+    one, other = rows_of("AB123CD", 0.8), rows_of("AB123CD", 0.7)
+    fused = fuse(one, other)
+    assert np.all(fused.max(axis=1) > one.max(axis=1))
