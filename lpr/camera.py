@@ -1,7 +1,8 @@
 """Where pictures come from: files, folders, videos, cameras.
 
-Always true here: a picture is uint8 BGR; a frame's time is UTC; a live source never queues more
-than one frame, and counts those it had to let go; an address is shown without its password.
+Always true here: a picture is uint8 BGR; a frame's time is UTC; pictures are decoded in a thread of
+their own, ahead of a file by AHEAD frames at most; a live source never queues more than one frame,
+and counts those it had to let go; an address is shown without its password.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Empty, Queue
 from urllib.parse import urlsplit
 
 import cv2
@@ -26,14 +29,23 @@ USUAL_RATE = 25.0
 """Frames a second of a video that does not say."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between attempts to open a camera again."""
+SILENCE = 10.0
+"""Seconds that a stream may take to open, or to send its next frame."""
+AHEAD = 4
+"""Frames of a video file that are decoded and not looked at yet."""
+IDLE = 0.5
+"""Seconds after which it is told that no frame has come."""
 _log = logging.getLogger("lpr.camera")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame. seconds: on the source's own clock, from its start."""
+    """One frame. seconds: on the source's own clock, from its start.
 
-    picture: Picture
+    picture: None where nothing has come for a while; the time goes on.
+    """
+
+    picture: Picture | None
     captured_at: datetime
     seconds: float
 
@@ -61,7 +73,7 @@ class Video:
     start: when its first frame was captured; without it, the video is taken to have ended now.
     """
 
-    dropped = 0
+    dropped = reopened = 0
 
     def __init__(self, path: Path, *, rate: float, start: datetime | None = None) -> None:
         self.name = str(path)
@@ -80,26 +92,40 @@ class Video:
         self._start = start or datetime.now(UTC) - length
 
     def __iter__(self) -> Iterator[Frame]:
-        due = 0.0
+        ahead: Queue[Frame | None] = Queue(AHEAD)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._decode, args=(ahead, stop), daemon=True)
+        thread.start()
         try:
-            while self._capture.grab():
-                seconds = self.seen / self._own_rate
-                self.seen += 1
-                if seconds + 1e-9 < due:
-                    continue
-                due = max(due + 1 / self._rate, seconds)
-                readable, picture = self._capture.retrieve()
-                if readable:
-                    yield Frame(picture, self._start + timedelta(seconds=seconds), seconds)
+            while (frame := ahead.get()) is not None:
+                yield frame
         finally:
+            stop.set()
+            while thread.is_alive():
+                with suppress(Empty):  # It may wait for room.
+                    ahead.get(timeout=0.01)
             self._capture.release()
+
+    def _decode(self, ahead: Queue[Frame | None], stop: threading.Event) -> None:
+        due = 0.0
+        while not stop.is_set() and self._capture.grab():
+            seconds = self.seen / self._own_rate
+            self.seen += 1
+            if seconds + 1e-9 < due:
+                continue
+            due = max(due + 1 / self._rate, seconds)
+            readable, picture = self._capture.retrieve()
+            if readable:
+                ahead.put(Frame(picture, self._start + timedelta(seconds=seconds), seconds))
+        ahead.put(None)
 
 
 class Live:
     """A camera or stream, opened again with back-off whenever it drops.
 
-    Iterating gives the newest frame each time and never ends by itself; `close` ends it. The first
-    opening is tried once: SourceError where it fails, for then the address is probably wrong.
+    Iterating gives the newest frame each time, one without a picture where none has come for IDLE
+    seconds, and never ends by itself; `close` ends it. The first opening is tried once:
+    SourceError where it fails, for then the address is probably wrong.
     """
 
     frames = 0
@@ -112,11 +138,12 @@ class Live:
         self.dropped = 0
         """Frames that came while the one before was still being looked at."""
         self.reopened = 0
+        """How often it was opened again, successfully."""
         self._newest: Frame | None = None
         self._changed = threading.Condition()
         self._closed = False
         self._started = time.monotonic()
-        capture = cv2.VideoCapture(address)
+        capture = _open(address)
         if not capture.isOpened():
             raise SourceError(f"the camera {self.name} can't be opened; check address and network")
         self._thread = threading.Thread(target=self._grab, args=(capture,), daemon=True)
@@ -125,12 +152,11 @@ class Live:
     def __iter__(self) -> Iterator[Frame]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._newest is not None or self._closed, 0.5)
+                self._changed.wait_for(lambda: self._newest is not None or self._closed, IDLE)
                 frame, self._newest = self._newest, None
                 if self._closed and frame is None:
                     return
-            if frame is not None:
-                yield frame
+            yield frame or Frame(None, datetime.now(UTC), time.monotonic() - self._started)
 
     def close(self) -> None:
         """Ends the iteration."""
@@ -140,19 +166,25 @@ class Live:
 
     def _grab(self, capture: cv2.VideoCapture) -> None:
         pause, due = FIRST_PAUSE, 0.0
+        gone: float | None = None
         while not self._closed:
-            seconds = time.monotonic() - self._started
             if not capture.grab():
                 capture.release()
-                _log.warning("%s has stopped; opening it again", self.name)
+                if gone is None:
+                    gone = time.monotonic()
+                    _log.warning("%s has stopped; it is opened again until it answers", self.name)
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
-                self.reopened += 1
-                capture = cv2.VideoCapture(self._address)
+                if not self._closed:
+                    capture = _open(self._address)
                 continue
+            if gone is not None:
+                self.reopened += 1
+                _log.warning("%s is back after %.0f s", self.name, time.monotonic() - gone)
+                pause, gone = FIRST_PAUSE, None
+            seconds = time.monotonic() - self._started
             self.seen += 1
-            pause = FIRST_PAUSE
             if seconds < due:
                 continue
             due = max(due + 1 / self._rate, seconds)
@@ -163,6 +195,15 @@ class Live:
                     self._newest = Frame(picture, datetime.now(UTC), seconds)
                     self._changed.notify_all()
         capture.release()
+
+
+def _open(address: str | int) -> cv2.VideoCapture:
+    """Opens a camera, or a stream that fails where it is silent for too long."""
+    if isinstance(address, int):
+        return cv2.VideoCapture(address)
+    limit = int(SILENCE * 1000)
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+    return cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
 
 
 def open_source(text: str, *, rate: float, start: datetime | None = None) -> Stills | Video | Live:

@@ -27,6 +27,8 @@ PAUSE, LONG_PAUSE = 0.4, 2.0
 """Seconds between readings from then on, and once it was emitted."""
 LARGER = 1.25
 """How much larger than ever a plate must be shown to be read again at once."""
+MOVED = 0.5
+"""Plate widths that an unread vehicle must have moved to be read again at once."""
 FAR_REACH = 6.0
 """Plate widths that a plate may jump where its text is the track's."""
 ALONE = 0.8
@@ -89,6 +91,7 @@ class _Track:
     best: _Shot | None = None
     read_at: float = float("-inf")
     largest: float = 0.0
+    read_box: Box | None = None
     gone: _Gone | None = None
 
     def wants(self, box: Box, seconds: float) -> bool:
@@ -105,11 +108,15 @@ class _Track:
         evidence = self.evidence
         if evidence.readings < ENOUGH_READINGS:
             return True
-        return evidence.reading.confidence < ENOUGH and evidence.readings < EAGER
+        if evidence.reading.confidence >= ENOUGH:
+            return False
+        if evidence.readings < EAGER or self.read_box is None:
+            return True
+        return distance(self.read_box, box) >= MOVED
 
     def take(self, candidate: Candidate, captured_at: datetime, seconds: float) -> None:
         """Adds what the OCR made of it in this frame."""
-        self.read_at = seconds
+        self.read_at, self.read_box = seconds, candidate.box
         self.largest = max(self.largest, candidate.box.width)
         if self.gone is None:
             self.evidence.add(candidate.reading)

@@ -17,12 +17,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lpr.interpretation import agreeing
 from lpr.reading import ALPHABET, Posterior, Reading
 
-INDEPENDENT = 0.15
+INDEPENDENT = 0.1
 """Measured on rendered scenes (tests/benchmarks/video.py): the least log loss of whole plates."""
-FLOOR = 1e-4
+FLOOR = 1e-5
 """Probability that any frame leaves every character: no single one can rule one out."""
+SHARPENED = 2
+"""Power of a frame's confidence that is its weight: one sharp frame outweighs many blurred ones."""
 WORTH_FUSING = 0.02
 """Confidence under which a frame tells nothing."""
 SURE = 0.5
@@ -55,9 +58,9 @@ class Evidence:
     def add(self, reading: Reading) -> None:
         """Takes what one frame says."""
         self.readings += 1
-        weight = reading.confidence
-        if weight < WORTH_FUSING:
+        if reading.confidence < WORTH_FUSING:
             return
+        weight = reading.confidence**SHARPENED
         rows = reading.posterior
         logs = np.log(np.maximum(rows, FLOOR)).astype(np.float32)
         found = self._sums.setdefault((len(rows), len(reading.plate)), _Sum(np.zeros_like(logs)))
@@ -79,7 +82,8 @@ class Evidence:
         powered = np.exp(found.logs * np.float32(power / found.weight))
         rows = (powered / powered.sum(axis=1, keepdims=True)).astype(np.float32)
         fused = Reading.of(rows, self._regions.most_common(1)[0][0])
-        return replace(fused, confidence=fused.confidence * found.weight / total)
+        sure = fused.confidence * found.weight / total
+        return replace(fused, confidence=sure, posterior=agreeing(rows, sure))
 
 
 def alike(one: Reading, other: Reading) -> bool:

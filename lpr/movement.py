@@ -18,7 +18,7 @@ Sense: TypeAlias = Literal["towards", "away", "down", "up", "left", "right"]
 grows where that says nothing."""
 FEW = 3
 """Boxes at either end that are averaged: one alone jitters."""
-GROWN = 0.1
+GROWN = 0.25
 """Natural logarithm of how much larger or smaller a plate has to become."""
 MOVED = 0.5
 """Plate widths that it has to move."""

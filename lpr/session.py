@@ -7,6 +7,7 @@ at once, counted, and skipped.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from lpr.detector import OURS, PlateDetector
 from lpr.pipeline import AROUND, Eye, Rules, sharpness
 from lpr.reading import Candidate, CapturedRead, Picture
 from lpr.settings import Settings
+
+LATELY, MOST_LATELY = 10.0, 1000
+"""Seconds, and frames, that the rate of frames is taken from."""
 
 
 def make_eye(settings: Settings, *, video: bool) -> Eye:
@@ -80,6 +84,7 @@ class Session:
         self._complain = complain
         self._progress = progress
         self._started = time.monotonic()
+        self._lately: deque[float] = deque(maxlen=MOST_LATELY)
         self.unreadable = 0
         """Pictures that could not be opened."""
         self.frames = 0
@@ -101,9 +106,26 @@ class Session:
             self._source.close()
 
     def health(self) -> Health:
-        """For the reader's status."""
-        elapsed = max(1e-3, time.monotonic() - self._started)
-        return Health(self.frames / elapsed, getattr(self._source, "dropped", 0))
+        """For the reader's status: the rate is that of the last LATELY seconds."""
+        now = time.monotonic()
+        span = min(LATELY, max(1e-3, now - self._started))
+        late = sum(now - one <= span for one in list(self._lately))
+        dropped = 0 if isinstance(self._source, Stills) else self._source.dropped
+        return Health(late / span, dropped)
+
+    @property
+    def reopened(self) -> int:
+        """How often the camera was opened again."""
+        return 0 if isinstance(self._source, Stills) else self._source.reopened
+
+    @property
+    def name(self) -> str:
+        """The source's, without user and password; empty for single pictures."""
+        return "" if isinstance(self._source, Stills) else self._source.name
+
+    def _count(self) -> None:
+        self.frames += 1
+        self._lately.append(time.monotonic())
 
     def reads(self) -> Iterator[CapturedRead]:
         """The reads, as they come. A live source ends only when it is closed."""
@@ -118,7 +140,7 @@ class Session:
                 self._complain(path)
             else:
                 captured_at = source.captured_at()
-                self.frames += 1
+                self._count()
                 for one in self._eye.read(picture):
                     yield CapturedRead(str(path), captured_at, one.reading, one.box, one.crop)
             self._progress(done, len(source.paths))
@@ -136,7 +158,10 @@ class Session:
         )
         frame: Frame
         for frame in source:
-            self.frames += 1
+            if frame.picture is None:
+                yield from consensus.wait(frame.seconds)
+                continue
+            self._count()
             look = Look(self._eye, frame.picture)
             yield from consensus.see(look, frame.captured_at, frame.seconds)
             self._progress(source.seen, source.frames)

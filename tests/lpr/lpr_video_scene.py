@@ -89,18 +89,29 @@ class Checkpoint:
 
     Every twelfth vehicle stands for a while at the stop line, every fourth follows the one before
     bumper to bumper; one in 50 is parked at the kerb while the others go by. The last part of the
-    scene is at night.
+    scene is at night. every: seconds between cars that do not follow each other; drawn: whether
+    there are to be pictures.
     """
 
     def __init__(
-        self, count: int, *, seed: int, rate: float = 12.0, night: float = 0.35, every: float = 1.6
+        self,
+        count: int,
+        *,
+        seed: int,
+        rate: float = 12.0,
+        night: float = 0.35,
+        every: float = 1.6,
+        drawn: bool = True,
     ) -> None:
         self.rate = rate
+        self._drawn = drawn
         self._chance = np.random.default_rng(seed)
         self.vehicles: list[Vehicle] = []
         self._fill(count, every)
         self.seconds = max(one.leaves for one in self.vehicles) + 1.5
         self.night_from = self.seconds * (1 - night)
+        if not drawn:
+            return
         self._road = self._background()
         self._grain = [
             self._chance.normal(0, 1, (HEIGHT, WIDTH)).astype(np.float32) for _ in range(4)
@@ -121,7 +132,7 @@ class Checkpoint:
             seen.add(plate)
             if number % 50 == 12:
                 start = max(kerb, min(free.values()))
-                stays = float(chance.uniform(12, 30))
+                stays = min(float(chance.uniform(12, 30)), 0.4 * count)
                 one = Vehicle(plate, True, start, 0.0, KERB, stays, float(chance.uniform(21, 24)))
                 kerb = one.leaves + 12
             else:
@@ -147,7 +158,8 @@ class Checkpoint:
                 int(v) for v in chance.integers(25, 210, 1).repeat(3) + chance.integers(-15, 15, 3)
             )
             one.dirt = float(chance.uniform(0, 0.5))
-            one.face = self._face(one)
+            if self._drawn:
+                one.face = self._face(one)
             self.vehicles.append(one)
 
     def _plate(self) -> str:

@@ -191,7 +191,8 @@ def test_a_stream_that_drops_is_opened_again_and_never_queues(drive: Path) -> No
     camera = Live(str(drive), rate=1000)
     frames = []
     for frame in camera:
-        frames.append(frame)
+        if frame.picture is not None:
+            frames.append(frame)
         if camera.reopened:
             camera.close()
     assert camera.dropped + len(frames) >= 30
