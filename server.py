@@ -85,6 +85,8 @@ class WriteProcess:
 
     def __init__(self, data: Path, settings: Settings, channel: grpc.aio.Channel) -> None:
         self.ring = Ring(settings.event_store_in(data))
+        if settings.event_store_max_mib:
+            self.ring.event_log.limit(settings.event_store_max_mib * 1024 * 1024)
         self.log_grew, self.alerts_changed = Wakeup(), Wakeup()
         self.directory = Directory(self.ring)
         self.directory.catch_up()

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,6 +15,8 @@ class Settings(BaseSettings):
 
     # sqlite:///PATH; default: events.sqlite in the data folder
     event_store: str = ""
+    # MiB that an event store on SQLite may take; 0: as the disk has
+    event_store_max_mib: int = Field(default=0, ge=0)
     # chdb:///PATH; default: clickhouse in the data folder
     clickhouse: str = ""
     # name of a cluster of ClickHouse servers that the read side is spread over; empty: one server

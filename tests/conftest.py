@@ -105,11 +105,18 @@ def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 class Server:
     """`server.py` as a child process in a process group of its own."""
 
-    def __init__(self, data: Path, *options: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        env: dict[str, str] | None = None,
+        before: tuple[str, ...] = (),
+    ) -> None:
         self.data = data
         self._options = options
-        self._env = env or {}
-        self.event_store = self._env.get("RING_EVENT_STORE", f"sqlite:///{data / 'events.sqlite'}")
+        self._before = before
+        self.env = dict(env or {})
+        self.event_store = self.env.get("RING_EVENT_STORE", f"sqlite:///{data / 'events.sqlite'}")
         self.address = "127.0.0.1:0"
         self.log: list[str] = []
         self.start()
@@ -118,6 +125,7 @@ class Server:
         """Starts it, at its former address where it had one."""
         self.process = subprocess.Popen(
             [
+                *self._before,
                 sys.executable,
                 "server.py",
                 "--data",
@@ -128,7 +136,7 @@ class Server:
                 *self._options,
             ],
             cwd=ROOT,
-            env={**os.environ, **self._env},
+            env={**os.environ, **self.env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 import structlog
+from eventsourcing.persistence import PersistenceError
 
 from ring import errors
 
@@ -42,6 +43,12 @@ def code_of(error: errors.RingError) -> grpc.StatusCode:
 async def _end(context: Any, method: str, error: BaseException) -> NoReturn:
     if isinstance(error, errors.RingError):
         await context.abort(code_of(error), str(error))
+    if isinstance(error, PersistenceError):
+        _log.error("the event log failed a call", method=method, error=str(error))
+        await context.abort(
+            grpc.StatusCode.UNAVAILABLE,
+            f"the event log can't be used just now ({' '.join(str(error).split())}): try again",
+        )
     _log.error("a call failed", method=method, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "internal error: see the server's log")
     raise AssertionError

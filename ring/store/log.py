@@ -9,12 +9,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from eventsourcing.persistence import Notification, ProcessRecorder
+from eventsourcing.persistence import Notification, PersistenceError, ProcessRecorder
 
 CLAIMED = (
     "another server writes to this event log: stop it first, or give this one a log of its own "
     "(RING_EVENT_STORE)"
 )
+
+
+class NoRoomError(PersistenceError):
+    """Nothing was stored, for there is no room."""
 
 
 class Growth(ABC):
@@ -71,6 +75,10 @@ class EventLog(ProcessRecorder):
 
         Once too often is possible, and a call may stand for many events.
         """
+
+    @abstractmethod
+    def limit(self, max_bytes: int) -> None:
+        """Stores no event that would make it larger: NoRoomError. InvalidRequest where it can't."""
 
     @abstractmethod
     def claim(self) -> None:

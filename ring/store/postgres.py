@@ -212,6 +212,12 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
         """LISTENs on a connection of its own."""
         return Listener(self._arguments(), on_growth)
 
+    def limit(self, max_bytes: int) -> None:
+        """Not here: a database's own quotas are for that."""
+        raise InvalidRequest(
+            "RING_EVENT_STORE_MAX_MIB is for SQLite: leave it out, and limit the database's disk"
+        )
+
     def claim(self) -> None:
         """An advisory lock of a session of its own."""
         try:

@@ -34,13 +34,15 @@ from eventsourcing.sqlite import (
 from eventsourcing.utils import retry
 
 from ring.errors import StateForbids, Unavailable
-from ring.store.log import CLAIMED, EventLog, Growth
+from ring.store.log import CLAIMED, EventLog, Growth, NoRoomError
 from ring.store.statements import statements
 
 _SQL = statements("sqlite")
 _READ = "ring.read"
 _END = 2**63 - 1
 _POLL_SECONDS = 0.02
+_PAGE_BYTES = 4096
+_FULL = sqlite3.SQLITE_FULL
 
 
 class _Pool(SQLiteConnectionPool):
@@ -60,6 +62,7 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         self._log_id: str | None = None
         self._path: str = datastore.pool.db_name
         self._claim: TextIO | None = None
+        self._max_bytes = 0
 
     def construct_create_table_statements(self) -> list[str]:
         """The schema: the library's tracking table, our own events table."""
@@ -88,6 +91,24 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
                 self._log_id = str(c.fetchone()[0])
         return self._log_id
 
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        """One transaction. NoRoomError on a full disk, or at the limit."""
+        try:
+            return super().insert_events(stored_events, **kwargs)
+        except OperationalError as error:
+            # Told when the rows are written, or only by the commit.
+            cause = error.__cause__
+            if not isinstance(cause, sqlite3.Error) or cause.sqlite_errorcode != _FULL:
+                raise
+        way = ", or raise RING_EVENT_STORE_MAX_MIB" if self._max_bytes else ""
+        raise NoRoomError(f"no room for the event log: make room on its disk{way}")
+
+    def limit(self, max_bytes: int) -> None:
+        """By SQLite's own count of pages."""
+        self._max_bytes = max_bytes
+
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int]:
@@ -96,6 +117,8 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
         count = len(stored_events)
         positions: Sequence[int] = ()
         if count:
+            if self._max_bytes:
+                c.execute(f"PRAGMA max_page_count={self._max_bytes // _PAGE_BYTES}")
             try:
                 c.executemany(
                     _SQL["insert_event"],
