@@ -20,9 +20,11 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +65,6 @@ class Plan:
         """When a day begins, in the city."""
         return FIRST_DAY + day * _DAY
 
-    @property
-    def ends(self) -> datetime:
-        """The end of the last day."""
-        return self.midnight(self.days)
-
 
 def gates() -> list[tuple[str, int]]:
     """(checkpoint, how many readers it has), 814 in all."""
@@ -91,12 +88,26 @@ def reader_rows() -> Iterator[Reader]:
 
 @dataclass(frozen=True)
 class City:
-    """What was made: its folder is a server's data folder. seconds: that filling it took."""
+    """What was made: its folder is a server's data folder. days: that it has reads of; seconds:
+    that filling it took."""
 
     folder: Path
     plan: Plan
+    days: int = 0
     reads: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def at(cls, folder: Path) -> "City":
+        """What a folder holds."""
+        known = json.loads((folder / "city.json").read_text())
+        plan = Plan(**known["plan"])
+        return cls(folder, plan, len(known["firsts"]), known["reads"], round(known["seconds"], 1))
+
+    @property
+    def ends(self) -> datetime:
+        """The end of its last day."""
+        return self.plan.midnight(self.days)
 
     @contextmanager
     def opened(self) -> Iterator[tuple[Ring, Client, Projection]]:
@@ -123,8 +134,8 @@ def city(
 ) -> City:
     """Makes the city, or takes the one that is there; fills the tables `refill` anew.
 
-    Goes on where a run was cut short, or where `stop_after` seconds had passed: a city is whole
-    when it has the reads of every day. ValueError where the folder holds something else.
+    Goes on where a run was cut short, or where `stop_after` seconds had passed: after any day it
+    is a city of fewer days. ValueError where the folder holds something else.
     """
     note = folder / "city.json"
     if note.exists():
@@ -135,37 +146,36 @@ def city(
         raise ValueError(f"{folder} is not empty and holds no city: name another folder")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        known = {"plan": asdict(plan), "firsts": [], "seconds": 0.0}
+        known = {"plan": asdict(plan), "firsts": [], "reads": 0, "seconds": 0.0}
+        note.write_text(json.dumps(known))
     firsts, until = known["firsts"], time.monotonic() + stop_after
-    days = range(plan.days) if refill else range(max(0, len(firsts) - 1), plan.days)
+    made = len(firsts)
     with City(folder, plan).opened() as (ring, client, projection):
-        if not firsts:
+        projection.load()
+        if not made:
             _register(ring, "")
             projection.apply(projection.events())
-            firsts.append(ring.event_log.head() + 1)
-            note.write_text(json.dumps(known))
         with _filling(client, refill):
-            for day in days:
+            for day in range(made) if refill else range(made, plan.days):
                 began = time.perf_counter()
-                _fill(client, ring.event_log.log_id, plan, day, firsts[day])
-                if len(firsts) == day + 1:
-                    firsts.append(_next_position(client))
+                first = firsts[day] if refill else ring.event_log.head() + 1
+                _fill(client, ring.event_log.log_id, plan, day, first)
+                if not refill:
+                    last = int(rows(client, "SELECT max(position) FROM sightings")[0][0])
+                    # The log goes on where the reads end, with events of its own.
+                    projection.save(last)
+                    with closing(sqlite3.connect(folder / "events.sqlite")) as events, events:
+                        events.execute("UPDATE sqlite_sequence SET seq = ?", (last,))
+                    _register(ring, f" ({day + 1})")
+                    known["reads"] += last + 1 - first
                     known["seconds"] += time.perf_counter() - began
+                    firsts.append(first)
                     note.write_text(json.dumps(known))
-                reads = firsts[day + 1] - firsts[0]
-                rate = (firsts[day + 1] - firsts[day]) / (time.perf_counter() - began)
-                report(f"day {day + 1} of {plan.days}: {reads:,} reads, {rate:,.0f} a second")
+                rate = known["reads"] / max(known["seconds"], 0.001)
+                report(f"day {day + 1} of {plan.days}: {known['reads']:,} reads, {rate:,.0f}/s")
                 if time.monotonic() > until:
                     break
-        last = firsts[-1] - 1
-        projection.load()
-        if len(firsts) > plan.days and projection.position < last:
-            projection.save(last)
-            # The log goes on where the reads end, with events of its own.
-            with closing(sqlite3.connect(folder / "events.sqlite")) as events, events:
-                events.execute("UPDATE sqlite_sequence SET seq = ?", (last,))
-            _register(ring, " (again)")
-    return City(folder, plan, last + 1 - firsts[0], round(known["seconds"], 1))
+    return City(folder, plan, len(firsts), known["reads"], round(known["seconds"], 1))
 
 
 def _register(ring: Ring, suffix: str) -> None:
@@ -203,14 +213,24 @@ def _fill(client: Client, log_id: str, plan: Plan, day: int, first: int) -> None
     )
 
 
-def _next_position(client: Client) -> int:
-    return int(rows(client, "SELECT max(position) + 1 FROM sightings")[0][0])
-
-
 def rows(client: Client, text: str, **parameters: Any) -> Sequence[Sequence[Any]]:
     """The result of a query of our own."""
     found: Sequence[Sequence[Any]] = client._raw.query(text, parameters=parameters).result_rows
     return found
+
+
+def apart(city: City, text: str, **parameters: Any) -> list[list[Any]]:
+    """The result of a query of our own on a city, asked in a process that ends after it.
+
+    A process has one data path of the engine; this way it may be the server's next.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_apart, city, text, parameters).result()
+
+
+def _apart(city: City, text: str, parameters: dict[str, Any]) -> list[list[Any]]:
+    with city.opened() as (_, client, _):
+        return [list(row) for row in rows(client, text, **parameters)]
 
 
 @contextmanager
@@ -270,6 +290,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--reads", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--days", type=int, default=31)
     parser.add_argument("--refill", default="", help="tables to fill anew, with commas between")
     parser.add_argument("--settle", type=float, default=600, help="seconds for merges to end")
     parser.add_argument(
@@ -281,7 +302,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     refill = [name for name in options.refill.split(",") if name]
-    plan = Plan(options.reads, options.seed)
+    plan = Plan(options.reads, options.seed, options.days)
     made = city(
         options.folder.resolve(),
         plan,
@@ -294,7 +315,7 @@ def main() -> None:
         sizes = disk(client)
     print(
         json.dumps(
-            {"reads": made.reads, "seconds": made.seconds, "merges_left": left}
+            {"reads": made.reads, "days": made.days, "seconds": made.seconds, "merges_left": left}
             | {"bytes_per_read": {t: round(s / made.reads, 2) for t, s in sizes.items()}}
             | {"all_tables": round(sum(sizes.values()) / made.reads, 2)}
         )

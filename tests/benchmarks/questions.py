@@ -10,7 +10,6 @@ that is seen often is asked for often. Prints a table, and one JSON object a kin
 
 import argparse
 import json
-import multiprocessing
 import random
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from rich.table import Table
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import Purpose, TimeRange
 from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
-from tests.benchmarks.city import City, Plan, reader_rows, rows
+from tests.benchmarks.city import City, apart, reader_rows
 from tests.conftest import ROOT, Server
 
 SAMPLE = 20_000
@@ -68,10 +67,10 @@ class Question:
 class Draw:
     """Questions about one city, the same for the same seed."""
 
-    def __init__(self, plan: Plan, sample: Sequence[Seen]) -> None:
-        self.plan = plan
+    def __init__(self, city: City, sample: Sequence[Seen]) -> None:
+        self._begins, self._ends = city.plan.midnight(0), city.ends
         self._sample = sample
-        self._chance = random.Random(plan.seed)
+        self._chance = random.Random(city.plan.seed)
 
     def read(self) -> Seen:
         """Any read: plates that are seen often come often."""
@@ -98,7 +97,7 @@ class Draw:
         return pb.FindCompanionsRequest(
             purpose=_PURPOSE,
             plate=self.read().plate,
-            range=_range(self.plan.midnight(0), self.plan.ends),
+            range=_range(self._begins, self._ends),
             within=Duration(seconds=self._chance.choice((30, 60, 120))),
             min_encounters=3,
         )
@@ -124,7 +123,7 @@ class Draw:
         longer = self._chance.randrange(48 * 60) * 60
         return pb.ListPresentRequest(
             purpose=_PURPOSE,
-            at=_stamp(self.plan.ends + later),
+            at=_stamp(self._ends + later),
             longer_than=Duration(seconds=longer),
         )
 
@@ -140,8 +139,8 @@ class Draw:
 
     def _within(self, length: timedelta) -> datetime:
         """When something of that length may begin, to the minute."""
-        room = (self.plan.ends - self.plan.midnight(0) - length) // _MINUTE
-        return self.plan.midnight(0) + self._chance.randint(0, max(0, room)) * _MINUTE
+        room = (self._ends - self._begins - length) // _MINUTE
+        return self._begins + self._chance.randint(0, max(0, room)) * _MINUTE
 
 
 # Beside each: how many of a kind a whole run asks, and what is wanted of p50 and p99.
@@ -209,28 +208,20 @@ def ask(
     return row
 
 
-def sample_of(folder: Path, plan: Plan) -> list[Seen]:
+def sample_of(city: City) -> list[Seen]:
     """Reads of the city, any as likely as another; kept beside it."""
-    kept = folder / "sample.json"
+    kept = city.folder / "sample.json"
     if not kept.exists():
-        # In a process of its own: the engine's data is free for the server when it has ended.
-        process = multiprocessing.get_context("spawn").Process(target=_sample, args=(folder, plan))
-        process.start()
-        process.join()
-    return [Seen(*read) for read in json.loads(kept.read_text())]
-
-
-def _sample(folder: Path, plan: Plan) -> None:
-    with City(folder, plan).opened() as (_, client, _):
-        found = rows(
-            client,
+        found = apart(
+            city,
             "SELECT plate, checkpoint, toUnixTimestamp64Micro(captured_at) FROM sightings "
             "WHERE cityHash64(position, {seed:UInt64}) % {one_in:UInt64} = 0 "
             "ORDER BY cityHash64(position)",
-            seed=plan.seed,
-            one_in=max(1, plan.reads // SAMPLE),
+            seed=city.plan.seed,
+            one_in=max(1, city.reads // SAMPLE),
         )
-    (folder / "sample.json").write_text(json.dumps([list(row) for row in found]))
+        kept.write_text(json.dumps(found))
+    return [Seen(*read) for read in json.loads(kept.read_text())]
 
 
 @contextmanager
@@ -260,32 +251,36 @@ def ingesting(address: str, rate: float, seconds: float) -> Iterator[None]:
 
 
 def questions(
-    folder: Path,
-    plan: Plan,
+    city: City,
     names: Sequence[str] = (),
     count: int = 0,
     ingest: float = 0,
     report: Callable[[dict[str, Any]], None] = lambda _: None,
+    stub: InvestigationServiceStub | None = None,
 ) -> list[dict[str, Any]]:
     """A row a kind of question whose name begins with one of `names` (none: every kind).
 
-    `count`: how many of each instead of the usual; `ingest`: reads/s that come in meanwhile.
+    `count`: how many of each instead of the usual; `ingest`: reads/s that come in meanwhile;
+    `stub`: of a server that has the city already, or a server is started.
     """
-    sample = sample_of(folder, plan)
+    if stub is None:
+        sample_of(city)
+        server = Server(city.folder)
+        try:
+            with server.channel() as channel, ingesting(server.address, ingest, 600):
+                stub = InvestigationServiceStub(channel)
+                return questions(city, names, count, ingest, report, stub)
+        finally:
+            server.stop()
+    sample = sample_of(city)
     found = []
-    server = Server(folder)
-    try:
-        with server.channel() as channel, ingesting(server.address, ingest, 600):
-            stub = InvestigationServiceStub(channel)
-            for question in QUESTIONS:
-                if not names or question.name.startswith(tuple(names)):
-                    row = ask(stub, question, Draw(plan, sample), count or question.count)
-                    row |= {"city_reads": plan.reads}
-                    row |= {"reads_per_s_meanwhile": ingest} if ingest else {}
-                    found.append(row)
-                    report(row)
-    finally:
-        server.stop()
+    for question in QUESTIONS:
+        if not names or question.name.startswith(tuple(names)):
+            row = ask(stub, question, Draw(city, sample), count or question.count)
+            row |= {"city_reads": city.reads, "days": city.days}
+            row |= {"reads_per_s_meanwhile": ingest} if ingest else {}
+            found.append(row)
+            report(row)
     return found
 
 
@@ -330,11 +325,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=0, help="of each kind")
     parser.add_argument("--ingest", type=float, default=0, help="reads/s meanwhile")
     options = parser.parse_args()
-    folder = options.folder.resolve()
-    plan = Plan(**json.loads((folder / "city.json").read_text())["plan"])
     names = [name for name in options.only.split(",") if name]
     found = questions(
-        folder, plan, names, options.count, options.ingest,
+        City.at(options.folder.resolve()), names, options.count, options.ingest,
         lambda row: print(json.dumps(row), flush=True),
     )  # fmt: skip
     Console(stderr=True).print(table_of(found))
