@@ -1,0 +1,348 @@
+"""Questions over many plates equal slow, obvious references, whatever order the reads arrive in."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from projections import flows
+from projections.clones import clone_suspects, hunt_of
+from projections.encounters import common_plates, companions_of, places_of, surprise, travel_of
+from projections.presence import moment_of, present_at
+from projections.travel import kilometres, speed
+from proto.ring.v1 import investigation_pb2 as pb
+from proto.ring.v1.common_pb2 import TimeRange
+from proto.ring.v1.events_pb2 import CheckpointPlaced
+from ring.errors import InvalidRequest
+from ring.values import from_micros, micros
+from tests.projections import reference
+from tests.projections.conftest import embedded_alone
+from tests.projections.test_projections_timelines import Filled
+from tests.projections.world import ENTRY, EXIT, HOUR, SECOND, T0, UNKNOWN, Seen, World
+
+DAY = 24 * HOUR
+MINUTE = 60 * SECOND
+# About 11 km from one to the next, and a kilometre from D to A.
+PLACES = {"A": (-34.50, -58.5), "B": (-34.60, -58.5), "C": (-34.70, -58.5), "D": (-34.509, -58.5)}
+PLATES = ["AB123CD", "AB123CO", "XYZ987", "ABC123"]
+MAX_VISIT = 72 * HOUR
+_examples = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def filled(make_world: Callable[[], World]) -> Iterator[Filled]:
+    filled = Filled(make_world())
+    for code, (latitude, longitude) in PLACES.items():
+        place = CheckpointPlaced(
+            code=code, name=code, latitude=latitude, longitude=longitude, at=from_micros(T0)
+        )
+        filled.world.happen("ring.checkpoint.registered", place, f"checkpoint-{code}")
+    filled.apply()
+    yield filled
+    filled.client.close()
+
+
+def range_of(start: int, end: int) -> TimeRange:
+    return TimeRange(start_time=from_micros(start), end_time=from_micros(end))
+
+
+def passages_of(reads: list[Seen]) -> list[reference.ReferencePassage]:
+    return [
+        p for plate in PLATES for p in reference.passages([r for r in reads if r.plate == plate])
+    ]
+
+
+def met(reads: list[Seen], target: str, within: int) -> dict[str, tuple[int, int]]:
+    """Encounters and checkpoints of every other plate."""
+    ours = [p.first for p in passages_of(reads) if p.first.plate == target]
+    found: dict[str, set[Seen]] = {}
+    for other in (p.first for p in passages_of(reads)):
+        for own in ours:
+            near = other.checkpoint == own.checkpoint and abs(other.at - own.at) <= within
+            if other.plate != target and near:
+                found.setdefault(other.plate, set()).add(own)
+    return {p: (len(owns), len({o.checkpoint for o in owns})) for p, owns in found.items()}
+
+
+def inside(reads: list[Seen], at: int, longer: int) -> dict[str, int]:
+    """Who is inside, with the time of entry."""
+    found = {}
+    for plate in PLATES:
+        crossings = [
+            p.first
+            for p in passages_of([r for r in reads if r.plate == plate])
+            if p.first.direction != UNKNOWN and p.first.at <= at
+        ]
+        last = crossings[-1] if crossings and crossings[-1].direction == ENTRY else None
+        if last and at - MAX_VISIT <= last.at <= at - longer:
+            found[plate] = last.at
+    return found
+
+
+def impossible(reads: list[Seen]) -> set[tuple[str, str, str]]:
+    """(plate, checkpoint, checkpoint) of neighbouring sure reads that are too far apart."""
+    found = set()
+    for plate in PLATES:
+        sure = sorted(
+            {(r.at, r.checkpoint) for r in reads if r.plate == plate and r.confidence >= 0.8}
+        )
+        for (at, here), (then, there) in itertools.pairwise(sure):
+            kmh = speed(kilometres(PLACES[here], PLACES[there]), then - at)
+            assume(not 198 < kmh < 202)
+            if kmh > 200:
+                found.add((plate, here, there))
+    return found
+
+
+GAPS = st.sampled_from([0, 1, 20 * SECOND, MINUTE, MINUTE + 1, 3 * MINUTE, HOUR, 40 * HOUR])
+READS = st.lists(
+    st.tuples(
+        GAPS,
+        st.sampled_from(PLATES),
+        st.sampled_from(list(PLACES)),
+        st.sampled_from([UNKNOWN, ENTRY, EXIT]),
+        st.sampled_from([0.5, 0.95]),
+    ),
+    min_size=1,
+    max_size=24,
+)
+
+
+@embedded_alone
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(drawn=READS, rng=st.randoms(use_true_random=False))
+def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
+    filled: Filled, drawn: list[tuple[int, str, str, Any, float]], rng: random.Random
+) -> None:
+    # Every example in months of its own: what is asked about one touches no other.
+    begin = at = T0 + next(_examples) * 100 * DAY
+    reads = []
+    for gap, plate, checkpoint, direction, confidence in drawn:
+        at += gap
+        reads.append(Seen(plate, at, checkpoint, direction, confidence=confidence))
+    end = at + 1
+    assume(all(p.reads[-1].at - p.first.at < 100 * SECOND for p in passages_of(reads)))
+    suspects = impossible(reads)
+    rng.shuffle(reads)
+    reads = [replace(read, sequence=i) for i, read in enumerate(reads, 1)]
+    stored = [replace(r.stored(), originator_id=uuid4()) for r in reads]
+    late = rng.randrange(len(stored))
+    filled.world.insert(stored[: late + 1])
+    before = filled.projection.position
+    filled.apply(rng.randint(3, 14))
+    everything = TimeRange(start_time=from_micros(begin), end_time=from_micros(end))
+    # Counted too early: what comes late must be counted in.
+    hours_in(filled, everything)
+    if stored[late + 1 :]:
+        filled.world.insert(stored[late + 1 :])
+    filled.projection.position = before + rng.randrange(late + 1)
+    filled.apply()
+
+    client = filled.client
+    for target in PLATES[:2]:
+        within = rng.choice([1, 59 * SECOND, 2 * MINUTE, HOUR])
+        companions = companions_of(
+            client,
+            travel_of(
+                pb.FindCompanionsRequest(
+                    plate=target,
+                    range=everything,
+                    within=Duration(seconds=within // SECOND, nanos=within % SECOND * 1000),
+                    min_encounters=1,
+                )
+            ),
+        )
+        assert {c.plate: (c.encounters, c.checkpoints) for c in companions} == met(
+            reads, target, within
+        )
+
+    times = [begin - 1, *(r.at for r in reads), end, end + 80 * HOUR]
+    scenes = []
+    for _ in range(3):
+        first, last = sorted(rng.choices(times, k=2))
+        scenes.append((rng.choice(list(PLACES)), first, last + 1))
+    seen_at: dict[str, set[int]] = {}
+    for read in reads:
+        for number, (checkpoint, first, last) in enumerate(scenes):
+            if read.checkpoint == checkpoint and first <= read.at < last:
+                seen_at.setdefault(read.plate, set()).add(number)
+    for least in (1, 2, 3):
+        request = pb.FindCommonPlatesRequest(
+            scenes=[pb.Scene(checkpoint=c, range=range_of(a, b)) for c, a, b in scenes],
+            min_scenes=least,
+        )
+        found = common_plates(client, places_of(request))
+        assert [(p.plate, list(p.seen_at)) for p in found] == sorted(
+            ((p, sorted(s)) for p, s in seen_at.items() if len(s) >= least),
+            key=lambda item: (-len(item[1]), item[0]),
+        )
+
+    for moment in rng.choices(times, k=3):
+        longer = rng.choice([0, 30 * MINUTE, 50 * HOUR])
+        asked = pb.ListPresentRequest(
+            at=from_micros(moment), longer_than=Duration(seconds=longer // SECOND)
+        )
+        answer = present_at(client, moment_of(asked, Timestamp(), MAX_VISIT))
+        expected = inside(reads, moment, longer)
+        assert {v.plate: micros(v.visit.entered_at) for v in answer.vehicles} == expected
+        assert answer.total == len(expected)
+
+    hunt = hunt_of(pb.ListCloneSuspectsRequest(range=everything), Timestamp())
+    clones = clone_suspects(client, hunt)
+    assert {(c.plate, c.first.checkpoint, c.second.checkpoint) for c in clones} == suspects
+    assert not any(c.hint for c in clones)
+
+    counted = Counter(
+        (p.first.checkpoint, p.first.direction, p.first.at // HOUR * HOUR)
+        for p in passages_of(reads)
+    )
+    assert hours_in(filled, everything) == counted
+
+
+@pytest.fixture(autouse=True)
+def _counts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "_WORTH_KEEPING", 1)
+
+
+def hours_in(filled: Filled, range_: TimeRange) -> dict[tuple[str, int, int], int]:
+    traffic = flows.traffic_of(pb.ListFlowsRequest(range=range_), ZoneInfo("UTC"))
+    return {
+        (f.checkpoint, f.direction, micros(f.hour)): f.passages
+        for f in flows.flows_in(filled.client, traffic).flows
+    }
+
+
+def test_meetings_at_a_quiet_place_are_more_surprising_than_more_of_them_in_rush_hour(
+    filled: Filled,
+) -> None:
+    at = T0 - 50 * DAY
+    reads = []
+    for day in range(4):
+        morning = at + day * DAY
+        reads.append(Seen("TARGET1", morning, "A"))
+        reads.append(Seen("COMMUTE", morning + 30 * SECOND, "A"))
+        reads += [Seen(f"RUSH{day}{i:03}", morning + i * SECOND, "A") for i in range(60)]
+        if day < 3:
+            reads.append(Seen("TARGET1", morning + 6 * HOUR, "B"))
+            reads.append(Seen("CONVOY1", morning + 6 * HOUR + 40 * SECOND, "B"))
+    filled.world.see(*reads)
+    filled.apply()
+    request = pb.FindCompanionsRequest(plate="TARGET1", range=range_of(at, at + 5 * DAY))
+    first, second = companions_of(filled.client, travel_of(request))
+    assert (first.plate, first.encounters, first.checkpoints) == ("CONVOY1", 3, 1)
+    assert (second.plate, second.encounters) == ("COMMUTE", 4)
+    assert first.score > second.score + 2
+    assert first.expected < second.expected
+    request.checkpoints.append("A")
+    assert [c.plate for c in companions_of(filled.client, travel_of(request))] == ["COMMUTE"]
+
+
+def test_a_chance_meeting_scores_nothing() -> None:
+    assert surprise([500] * 3, 30, 0.01) == 0
+    assert surprise([1] * 3, 3, 1e-6) == pytest.approx(18, abs=0.1)
+
+
+def test_a_hint_is_no_proof_and_comes_when_asked_for(filled: Filled) -> None:
+    at = T0 - 90 * DAY
+    filled.world.see(
+        # 11 km in a minute; both entries.
+        Seen("CLONED1", at, "A", ENTRY, confidence=0.95),
+        Seen("CLONED1", at + MINUTE, "B", ENTRY, confidence=0.95),
+        # In good time.
+        Seen("TWICE01", at, "A", ENTRY, confidence=0.95),
+        Seen("TWICE01", at + 2 * HOUR, "B", ENTRY, confidence=0.95),
+        # Another vehicle's plate, misread; a clock that is ahead.
+        Seen("MISREAD", at, "A", ENTRY, confidence=0.95),
+        Seen("MISREAD", at + MINUTE, "B", ENTRY, confidence=0.4),
+        Seen("CLOCK01", at, "A", ENTRY, confidence=0.95),
+        Seen("CLOCK01", at + MINUTE, "B", EXIT, confidence=0.95, received_at=at - HOUR),
+    )
+    filled.apply()
+    request = pb.ListCloneSuspectsRequest(range=range_of(at - HOUR, at + DAY))
+    (proof,) = clone_suspects(filled.client, hunt_of(request, Timestamp()))
+    assert (proof.plate, proof.hint, proof.inside_twice) == ("CLONED1", False, True)
+    assert proof.distance_km == pytest.approx(11.1, rel=0.01)
+    assert proof.implied_speed_kmh == pytest.approx(666, rel=0.01)
+    assert (proof.first.checkpoint, proof.second.checkpoint) == ("A", "B")
+    assert (proof.first.at, proof.second.at) == (from_micros(at), from_micros(at + MINUTE))
+    request.include_hints = True
+    found = clone_suspects(filled.client, hunt_of(request, Timestamp()))
+    assert [(s.plate, s.hint) for s in found] == [("CLONED1", False), ("TWICE01", True)]
+    request.include_hints = False
+    request.top_speed_kmh = 700
+    assert not clone_suspects(filled.client, hunt_of(request, Timestamp()))
+
+
+def test_hours_are_the_citys_and_a_blind_reader_stands_out(filled: Filled) -> None:
+    zone = ZoneInfo("Asia/Kolkata")
+    monday = datetime(2025, 3, 3, 9, tzinfo=zone)
+    reads = []
+    for week in range(4):
+        start = int((monday + timedelta(weeks=week)).timestamp()) * SECOND
+        for lane in ("1", "2"):
+            if (week, lane) != (3, "2"):
+                reads += [
+                    Seen(f"W{week}L{lane}N{i:03}", start + i * 100 * SECOND, "C", lane=lane)
+                    for i in range(36)
+                ]
+    last = int((monday + timedelta(weeks=3)).timestamp()) * SECOND
+    reads.append(Seen("LASTONE", last + 5 * HOUR, "C"))
+    filled.world.see(*reads)
+    filled.apply()
+    request = pb.ListFlowsRequest(
+        range=range_of(last, last + HOUR), checkpoints=["C"], by_lane=True, compare=True
+    )
+    answer = flows.flows_in(filled.client, flows.traffic_of(request, zone))
+    assert answer.time_zone == "Asia/Kolkata"
+    assert [(f.lane, f.passages, f.usual, f.unusual_drop) for f in answer.flows] == [
+        ("1", 36, 36, False),
+        ("2", 0, 36, True),
+    ]
+    assert {micros(f.hour) for f in answer.flows} == {last}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: travel_of(pb.FindCompanionsRequest(plate="?")), "not a plate"),
+        (
+            lambda: travel_of(
+                pb.FindCompanionsRequest(plate="AB123CD", within=Duration(seconds=-1))
+            ),
+            "within",
+        ),
+        (lambda: travel_of(pb.FindCompanionsRequest(plate="AB123CD", region="Q9")), "region"),
+        (lambda: travel_of(pb.FindCompanionsRequest(plate="AB123CD", region="ZZ")), "formats"),
+        (lambda: places_of(pb.FindCommonPlatesRequest()), "scenes"),
+        (
+            lambda: places_of(pb.FindCommonPlatesRequest(scenes=[pb.Scene(checkpoint="A")])),
+            "both ends",
+        ),
+        (
+            lambda: hunt_of(
+                pb.ListCloneSuspectsRequest(range=range_of(T0, T0 + 100 * DAY)), Timestamp()
+            ),
+            "92 days",
+        ),
+        (
+            lambda: hunt_of(pb.ListCloneSuspectsRequest(min_confidence=2), Timestamp(seconds=1)),
+            "min_confidence",
+        ),
+    ],
+)
+def test_what_can_never_be_answered_is_refused(wrong: Callable[[], object], says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        wrong()
