@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,9 @@ def export(weights: Path, model: Path) -> None:
     network.load_state_dict(torch.load(weights, map_location="cpu"))
     network.eval()
     pictures = torch.randint(0, 256, (3, HEIGHT, WIDTH, 3), dtype=torch.uint8)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The exporter that torch prefers needs another package and writes larger files.
+        warnings.simplefilter("ignore", DeprecationWarning)
         draft = Path(folder, model.name)
         torch.onnx.export(
             network,
