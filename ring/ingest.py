@@ -1,7 +1,7 @@
 """Group commit: the reads of all streams, stored together, each exactly once.
 
-Always true here: one thread decides and writes, in the order in which things were submitted, so a
-stream's high-water mark is exact; nothing is acknowledged before its transaction is on the disk;
+Always true here: one thread decides and writes, each read log's messages in their order, so its
+high-water mark is exact; nothing is acknowledged before its transaction is on the disk;
 a group that could not be stored acknowledges nothing and ends its streams.
 """
 
@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 from uuid import UUID
 
 import structlog
@@ -25,6 +24,7 @@ from ring.intake import READ, Intake
 from ring.reader import Reader
 from ring.reads import Conflict, ReadLog
 from ring.stream import Answer, Stream
+from ring.turns import Turns
 
 _log = structlog.get_logger(__name__)
 
@@ -33,8 +33,6 @@ _OUTCOMES = {
     ReadLog.ReadRejected.TOPIC: "rejected",
     Conflict.Recorded.TOPIC: "conflict",
 }
-# Batches that one group takes at the most: bounds its memory and the wait for its commit.
-_GROUP = 256
 
 
 @dataclass
@@ -42,6 +40,10 @@ class _Work:
     stream: Stream
     reads: Sequence[PlateRead] | None  # None: hello
     done: Callable[[Answer], None]
+
+    @property
+    def size(self) -> int:
+        return len(self.reads) if self.reads else 0
 
 
 class Committer:
@@ -64,7 +66,7 @@ class Committer:
         self._on_commit = on_commit
         self._loop = loop
         self._now = now
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._turns: Turns[_Work] = Turns()
         self._owners: dict[UUID, Stream] = {}
         self._head = self._log.head()
         # What keeps it from storing; empty while it can.
@@ -79,29 +81,23 @@ class Committer:
 
     def stop(self) -> None:
         """Deals with everything submitted so far, then ends the thread."""
-        self._queue.put(None)
+        self._turns.close()
         self._thread.join()
 
     def hello(self, stream: Stream, done: Callable[[Answer], None]) -> None:
         """Opens a stream: the answer holds its resume point. Older streams of it end."""
-        self._queue.put(_Work(stream, None, done))
+        self._turns.put(stream.id, _Work(stream, None, done))
 
     def submit(
         self, stream: Stream, reads: Sequence[PlateRead], done: Callable[[Answer], None]
     ) -> None:
         """Stores a batch. `done` is called in the event loop, in order."""
-        self._queue.put(_Work(stream, reads, done))
+        self._turns.put(stream.id, _Work(stream, reads, done))
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            group = [self._queue.get()]
-            while len(group) < _GROUP and not self._queue.empty():
-                group.append(self._queue.get())
-            stopping = None in group
+        while group := self._turns.take():
             for work in group:
-                if work is not None:
-                    self._take(work)
+                self._take(work)
             self._commit()
 
     def _take(self, work: _Work) -> None:

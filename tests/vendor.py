@@ -22,11 +22,13 @@ NOW = int(time.time())
 class Client:
     """One stream, message by message."""
 
-    def __init__(self, server: Server, reader: str, epoch: str, *, hello: bool = True) -> None:
+    def __init__(
+        self, server: Server, reader: str, epoch: str, *, hello: bool = True, timeout: float = 20
+    ) -> None:
         self._out: queue.SimpleQueue[StreamReadsRequest | None] = queue.SimpleQueue()
         self.channel = server.channel()
         stub = ingest_pb2_grpc.IngestServiceStub(self.channel)
-        self.call = stub.StreamReads(iter(self._out.get, None), timeout=20)
+        self.call = stub.StreamReads(iter(self._out.get, None), timeout=timeout)
         if hello:
             self.send(hello=ReaderHello(reader_id=reader, epoch=epoch, software_version="test"))
             self.resume = self.next().committed_sequence

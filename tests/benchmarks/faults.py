@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import Postgres
-from tests.faults.campaign import PARTS, Campaign
+from tests.conftest import Postgres, Server
+from tests.faults.backlog import returns
+from tests.faults.campaign import PARTS, Campaign, accounts
 
 
 def faults(rounds: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -46,13 +47,39 @@ def faults(rounds: int, seed: int) -> Iterator[dict[str, Any]]:
         postgres.end()
 
 
+def backlog(count: int) -> dict[str, Any]:
+    """A day of `count` reads comes in at once; what a live reader feels of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "ring")
+        try:
+            returned = returns(server, Path(folder) / "spool", count)
+            account = accounts(server)
+        finally:
+            server.stop()
+    assert account.complete, account
+    late = {alert.delayed for alert in returned.alerts if alert.sighting.reader_id == "away"}
+    soon = {alert.delayed for alert in returned.alerts if alert.sighting.reader_id == "live"}
+    assert (late, soon) == ({True}, {False})
+    waits = sorted(returned.waits)
+    return {
+        "benchmark": "a day offline comes in at once",
+        "reads": count,
+        "per_s": round(count / returned.seconds),
+        "live_reads": len(waits),
+        "live_acknowledged_p50_ms": round(waits[len(waits) // 2] * 1000, 1),
+        "live_acknowledged_p99_ms": round(waits[int(len(waits) * 0.99)] * 1000, 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backlog", type=int, default=500_000, help="reads of a day offline")
     options = parser.parse_args()
     for row in faults(options.rounds, options.seed):
         print(json.dumps(row), flush=True)
+    print(json.dumps(backlog(options.backlog)), flush=True)
 
 
 if __name__ == "__main__":

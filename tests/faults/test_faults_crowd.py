@@ -1,0 +1,139 @@
+"""Many idle readers, many subscribers that take nothing, and a reader faster than the store."""
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+import psutil
+import pytest
+
+from proto.ring.v1 import ingest_pb2, ingest_pb2_grpc
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.common_pb2 import LogPosition
+from ring.store import open_log
+from tests.conftest import ROOT, Server, ServerFactory
+from tests.faults.conftest import register
+from tests.integration.test_alerts import Subscriber, import_entries
+from tests.vendor import Client, read
+
+pytestmark = pytest.mark.timeout(120)
+READERS, SUBSCRIBERS = 500, 50
+PATIENCE = 3
+HITS = 2000
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """The write process alone: this is about what it holds."""
+    socket = tmp_path_factory.mktemp("socket") / "read.sock"
+    env = {"RING_SUBSCRIBER_PATIENCE": f"PT{PATIENCE}S"}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
+    register(server, "busy", "hasty", *(f"idle-{n}" for n in range(READERS)))
+    # A long reason: what is not taken must not fit into buffers on the way.
+    import_entries(server, "wanted", HotlistEntry(plate="WANTED1", reason="x" * 1000))
+    return server
+
+
+def hits(server: Server) -> float:
+    """Sends HITS reads that alert; seconds until all are acknowledged."""
+    client = Client(server, "busy", str(uuid4()))
+    began = time.monotonic()
+    for first in range(1, HITS, 100):
+        client.batch(*(read(n, "WANTED1") for n in range(first, first + 100)))
+        client.until(first + 99)
+    seconds = time.monotonic() - began
+    client.close()
+    return seconds
+
+
+def memory(server: Server) -> int:
+    return int(psutil.Process(server.process.pid).memory_info().rss)
+
+
+def test_who_takes_nothing_slows_nobody_costs_little_and_can_resume(server: Server) -> None:
+    subscriber = Subscriber(server)
+    alone = hits(server)
+    assert len(subscriber.wait(HITS)) == HITS
+    crowd = subprocess.Popen(
+        [
+            sys.executable, "-m", "tests.faults.crowd", server.address,
+            "--readers", str(READERS), "--subscribers", str(SUBSCRIBERS),
+        ],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert crowd.stdout
+    assert crowd.stdout.readline() == "there\n"
+    before = memory(server)
+    crowded = hits(server)
+    assert len(subscriber.wait(2 * HITS)) == 2 * HITS
+    # Nothing of what 50 subscribers leave waits in the server: 200 MiB in all.
+    assert memory(server) - before < 64 * MIB
+    assert crowded < 4 * alone + 3
+
+    time.sleep(PATIENCE + 1)
+    said = json.loads(crowd.communicate(timeout=60)[0])
+    assert said["readers"] == READERS
+    assert said["ended"] == {"RESOURCE_EXHAUSTED": SUBSCRIBERS}
+    everything = [alert.position.position for alert in subscriber.alerts]
+    subscriber.stop()
+    with closing(open_log(server.event_store)) as log:
+        log_id = log.log_id
+    taken = said["taken"]
+    # What each was sent is the beginning of all there is, and it resumes right behind it.
+    assert all(positions == everything[: len(positions)] for positions in taken)
+    assert all(len(positions) < len(everything) for positions in taken)
+    last = LogPosition(log_id=log_id, position=taken[0][-1])
+    left = len(everything) - len(taken[0])
+    again = Subscriber(server, after=[last])
+    assert [a.position.position for a in again.wait(left)] == everything[len(taken[0]) :]
+    again.stop()
+
+
+async def hasten(address: str, messages: int, progress: list[int]) -> int:
+    """Sends messages of about a MiB as fast as they are taken; the last committed sequence."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = ingest_pb2_grpc.IngestServiceStub(channel).StreamReads()
+        hello = ingest_pb2.ReaderHello(reader_id="hasty", epoch=str(uuid4()))
+        await call.write(ingest_pb2.StreamReadsRequest(hello=hello))
+        await call.read()
+        for number in range(messages):
+            reads = [read(number * 100 + n, f"P{n:05}", lane="x" * 10_000) for n in range(1, 101)]
+            batch = ingest_pb2.ReadBatch(reads=reads)
+            await call.write(ingest_pb2.StreamReadsRequest(batch=batch))
+            progress.append(number)
+        await call.done_writing()
+        committed = 0
+        while (response := await call.read()) is not grpc.aio.EOF:
+            committed = response.committed_sequence
+        return committed
+
+
+def test_a_reader_faster_than_the_store_is_slowed_down_not_buffered(server: Server) -> None:
+    messages = 150
+    before = memory(server)
+    progress: list[int] = []
+    with closing(sqlite3.connect(server.data / "events.sqlite", isolation_level=None)) as store:
+        store.execute("BEGIN IMMEDIATE")  # nobody else can commit meanwhile
+
+        async def watch() -> int:
+            sending = asyncio.create_task(hasten(server.address, messages, progress))
+            await asyncio.sleep(2)
+            sent = len(progress)
+            await asyncio.sleep(2)
+            # It stands still: what is in hand, and what fits on the way.
+            assert len(progress) == sent
+            assert 10 < sent < 40
+            assert memory(server) - before < 160 * MIB
+            store.execute("ROLLBACK")
+            return await asyncio.wait_for(sending, 60)
+
+        assert asyncio.run(watch()) == messages * 100
+    assert len(progress) == messages
