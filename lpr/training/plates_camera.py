@@ -230,10 +230,12 @@ def _recorded(rng: random.Random, noise: np.random.Generator, light: Light) -> P
     if rng.random() < 0.3:
         soft = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.7, 2.0))
         light = light + (light - soft) * rng.uniform(0.5, 1.8)
+    if rng.random() < 0.06:  # interlaced video: every second line is from a moment later
+        light[1::2] = np.roll(light[1::2], rng.choice((-2, -1, 1, 2)), axis=1)
     if rng.random() < 0.3:
         grown = rng.uniform(1.1, 3)
         size = (round(width * grown), round(height * grown))
-        method = rng.choice((cv2.INTER_LINEAR, cv2.INTER_CUBIC))
+        method = rng.choice((cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST))
         light = cv2.resize(light, size, interpolation=method)
     picture = np.clip(light, 0, 255).astype(np.uint8)
     if rng.random() < 0.65:

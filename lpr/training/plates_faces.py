@@ -27,7 +27,8 @@ _STROKES = {
     "2": "0,.25 0,0 1,0 1,.45 0,1! 1,1",
     "3": "0,.2 0,0 .96,0 .96,.47 .35,.47!;.35,.47! 1,.47 1,1 0,1 0,.8"
     "/0,0! 1,0! .45,.42! 1,.42 1,1 0,1 0,.8",
-    "4": ".75,1 .75,0! 0,.7! 1,.7/.2,0 0,.68! 1,.68;.7,.36 .7,1/.5,0 0,.7! 1,.7;.7,.45 .7,1",
+    "4": ".9,1 .9,0! 0,.76! 1,.76/.75,1 .75,0! 0,.7! 1,.7"
+    "/.2,0 0,.68! 1,.68;.7,.36 .7,1/.5,0 0,.7! 1,.7;.7,.45 .7,1",
     "5": "1,0 .06,0! 0,.43! 1,.43 1,1 0,1 0,.8",
     "6": "1,.2 1,0 0,0 0,1 1,1 1,.44 0,.44/.75,0 0,.62 0,1 1,1 1,.48 .1,.48",
     "7": "0,0 1,0! .35,1/0,.14! 0,0! 1,0! .45,.55 .42,1/0,0 1,0! 1,.2 .4,.6 .4,1",
@@ -62,7 +63,6 @@ _STROKES = {
     "Y": ".5,1 .5,.52! 0,0;.5,.52 1,0",
     "Z": "0,0 1,0! 0,1! 1,1",
 }
-_WIDE = {"M": 1.15, "W": 1.2, "Q": 1.05}
 
 
 class Face(Protocol):
@@ -83,6 +83,8 @@ class StrokeFace:
         self.radius = rng.choice((rng.uniform(0.18, 0.4), rng.uniform(0.35, 0.5)))
         self._bar = rng.uniform(-0.05, 0.04)
         self._choices = {c: rng.randrange(12) for c in _STROKES}
+        # Faces made for plates squeeze M and W into the width of the others; others don't.
+        self._wide = rng.uniform(0.95, 1.25)
         self._narrow_o = rng.uniform(0.84, 1.0)
         self._made: dict[str, Mask] = {}
 
@@ -96,7 +98,7 @@ class StrokeFace:
         shapes = _STROKES[character].split("/")
         shape = shapes[self._choices[character] % len(shapes)]
         pen = max(3, round(TALL * self.pen))
-        wide = TALL * self.aspect * _WIDE.get(character, 1.0)
+        wide = TALL * self.aspect * (self._wide if character in "MW" else 1.0)
         if character == "0":
             wide *= self._narrow_o
         if character in "1I":

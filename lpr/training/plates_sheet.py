@@ -116,7 +116,10 @@ class Sheet:
             box[0] * self.width, box[1] * self.height, box[2] * self.width, box[3] * self.height
         )  # fmt: skip
         glyphs = {c: self.face.glyph(c) for c in text if c.isalnum()}
-        pitch = max(glyph.shape[1] / glyph.shape[0] for glyph in glyphs.values())
+        aspects = sorted(glyph.shape[1] / glyph.shape[0] for glyph in glyphs.values())
+        pitch = aspects[-1]
+        # Half the plates squeeze their wide letters, as faces made for plates do.
+        widest = aspects[len(aspects) // 2] * 1.1 if self.rng.random() < 0.5 else pitch
         natural = []
         for character in text:
             if character in " -.*":
@@ -125,7 +128,7 @@ class Sheet:
                 )
             else:
                 glyph = glyphs[character]
-                natural.append(pitch if fixed else glyph.shape[1] / glyph.shape[0])
+                natural.append(pitch if fixed else min(widest, glyph.shape[1] / glyph.shape[0]))
         gap = self.rng.uniform(0.08, 0.2)
         total = sum(natural) + gap * (len(text) - 1)
         stretch = min(width / height / total, 1.25)
