@@ -73,6 +73,7 @@ def read(
 
 def status(reader: str, *, as_json: bool) -> None:
     """`lpr status`."""
+    from lpr import status as told
     from lpr.spool_file import DATABASE, inspect
 
     root = settings_module.load().spool
@@ -82,52 +83,11 @@ def status(reader: str, *, as_json: bool) -> None:
     if not folders:
         raise SpoolError(f"there is no spool in {root}; 'lpr read SOURCE --reader ID' makes one")
     states = [inspect(folder) for folder in folders]
-    if as_json:
-        for state in states:
-            output.print_json(
-                {
-                    "reader": state.notes.get("reader", ""),
-                    "path": str(state.path),
-                    "depth": state.depth,
-                    "pictures": state.pictures,
-                    "acknowledged_at": state.notes.get("acknowledged_at", ""),
-                    "clock_offset_seconds": float(state.notes.get("clock_offset_seconds", "nan"))
-                    if "clock_offset_seconds" in state.notes
-                    else None,
-                    "epochs": [
-                        {
-                            "epoch": epoch.uuid,
-                            "current": epoch.current,
-                            "created_at": epoch.created_at,
-                            "reason": epoch.reason,
-                            "last_sequence": epoch.last_sequence,
-                            "acknowledged": epoch.acknowledged,
-                            "waiting": epoch.waiting,
-                        }
-                        for epoch in state.epochs
-                    ],
-                }
-            )
-        return
     for state in states:
-        offset = state.notes.get("clock_offset_seconds", "")
-        output.print_table(
-            ("epoch", "begun", "why", "last", "acknowledged", "waiting"),
-            [
-                (
-                    epoch.uuid + (" *" if epoch.current else ""),
-                    epoch.created_at,
-                    epoch.reason,
-                    str(epoch.last_sequence),
-                    str(epoch.acknowledged),
-                    str(epoch.waiting),
-                )
-                for epoch in state.epochs
-            ],
-            title=f"{state.notes.get('reader', '')}: {state.depth} reads and {state.pictures} "
-            f"pictures wait; last acknowledged {state.notes.get('acknowledged_at', 'never')}"
-            + (f"; the server's clock is {float(offset):+.3f} s from ours" if offset else ""),
-        )
+        if as_json:
+            output.print_json(told.fields(state))
+        else:
+            output.print_table(told.COLUMNS, told.rows(state), title=told.title(state))
 
 
 def evaluate(
@@ -254,6 +214,8 @@ def _run(
         return True
     from lpr.metrics import serving
     from lpr.sending import Line, deliver
+    from lpr.status import noting
+    from lpr.tls import credentials
 
     def show(one: CapturedRead, where: Appended) -> None:
         if as_json:
@@ -262,8 +224,14 @@ def _run(
             output.print_read(one)
 
     reader = spool.reader_id
-    line = Line(session, spool, server=server or settings.server, wait=wait)
-    with serving(settings.metrics, session, spool, line):
+    line = Line(
+        session,
+        spool,
+        server=server or settings.server,
+        wait=wait,
+        credentials=credentials(settings),
+    )
+    with serving(settings.metrics, session, spool, line), noting(session, spool):
         return deliver(session, line, lane=settings.lane, show=show)
 
 

@@ -32,8 +32,11 @@ COVERED = 0.3
 class Detector(Protocol):
     """Anything that finds plates."""
 
-    def find(self, picture: Picture) -> list[list[Detection]]:
-        """Places that may be a plate, best first; at each the boxes found there, best first."""
+    def find(self, picture: Picture, share: float = 1.0) -> list[list[Detection]]:
+        """Places that may be a plate, best first; at each the boxes found there, best first.
+
+        share: this picture's longer side, of that of the picture it was cut from.
+        """
         ...
 
 
@@ -67,9 +70,10 @@ class PlateDetector:
         self._sides = sides
         self._threshold = threshold
 
-    def find(self, picture: Picture) -> list[list[Detection]]:
+    def find(self, picture: Picture, share: float = 1.0) -> list[list[Detection]]:
         """Places that may be a plate, best first; at each the boxes found there, best first."""
-        found = [one for side in self._sides for one in self._pass(picture, side)]
+        sides = [max(STRIDE, round(side * share)) for side in self._sides]
+        found = [one for side in sides for one in self._pass(picture, side)]
         found.sort(key=lambda one: -one.score)
         places: list[list[Detection]] = []
         for one in found:

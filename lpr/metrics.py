@@ -65,9 +65,12 @@ class ReaderCollector(Collector):
         yield self._counter(
             "lpr_frames_dropped", "Frames there was no time to look at.", health.dropped_frames
         )
+        yield self._counter(
+            "lpr_camera_reopened", "Times the camera was opened again.", self._session.reopened
+        )
         yield self._gauge(
             "lpr_frames_per_second",
-            "Frames looked at a second, since the start.",
+            "Frames looked at a second, lately.",
             health.frames_per_second,
         )
         yield self._gauge(

@@ -27,8 +27,12 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def read_fields(read: CapturedRead) -> dict[str, Any]:
-    """A read as --json shows it; the box is [x, y, width, height] in pixels."""
-    return {
+    """A read as --json shows it; the box is [x, y, width, height] in pixels.
+
+    direction: there where the reader tells it.
+    """
+    direction = {"direction": read.direction} if read.direction else {}
+    return direction | {
         "source": read.source,
         "plate": read.reading.plate,
         "confidence": round(read.reading.confidence, 4),

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+import grpc
+
 from lpr.errors import SpoolError, UplinkError
 from lpr.holding import Holding
 from lpr.output import say
@@ -77,14 +79,23 @@ class Line:
     """From the camera side to the server: what is given to `send` is kept, then delivered.
 
     wait: for a finite source, how long the server may stay silent at the end, in seconds.
+    credentials: plaintext where there are none.
     """
 
-    def __init__(self, session: Session, spool: Spool, *, server: str, wait: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        spool: Spool,
+        *,
+        server: str,
+        wait: float,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self._spool = spool
         self._live = session.live
         self._wait = wait
         self.holding = Holding(spool, patient=not session.live)
-        self.uplink = Uplink(spool, server, health=session.health)
+        self.uplink = Uplink(spool, server, health=session.health, credentials=credentials)
 
         def failed() -> None:
             self.holding.hurry()

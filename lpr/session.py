@@ -17,7 +17,8 @@ from lpr import catalogue
 from lpr.camera import Frame, Live, Stills, Video
 from lpr.consensus import Consensus
 from lpr.delivery import Health
-from lpr.detector import OURS, PlateDetector
+from lpr.detector import OURS, Detector, PlateDetector
+from lpr.interest import Interesting
 from lpr.pipeline import AROUND, Eye, Rules, sharpness
 from lpr.reading import Candidate, CapturedRead, Picture
 from lpr.settings import Settings
@@ -30,13 +31,16 @@ def make_eye(settings: Settings, *, video: bool) -> Eye:
     """Loads the models. Raises ModelError where one is missing."""
     cv2.setNumThreads(settings.threads)
     choice = catalogue.choose(settings.ocr_model, may_fetch=settings.ocr_fetch)
+    detector: Detector = PlateDetector(
+        settings.detector_model or OURS,
+        sides=settings.video_sides if video else settings.picture_sides,
+        threshold=settings.detector_threshold,
+        threads=settings.threads,
+    )
+    if settings.regions_of_interest:
+        detector = Interesting(detector, settings.regions_of_interest)
     return Eye(
-        PlateDetector(
-            settings.detector_model or OURS,
-            sides=settings.video_sides if video else settings.picture_sides,
-            threshold=settings.detector_threshold,
-            threads=settings.threads,
-        ),
+        detector,
         catalogue.load(choice, threads=settings.threads),
         Rules(settings.min_confidence, settings.min_length, settings.letters_only),
         places=settings.places,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lpr.errors import LprError
+
+Region: TypeAlias = tuple[tuple[float, float], ...]
+"""A polygon: x and y of its corners, as shares of a picture's width and height."""
 
 
 def _data_home() -> Path:
@@ -27,6 +30,14 @@ class Settings(BaseSettings):
 
     server: str = "127.0.0.1:50051"
     """HOST:PORT of the ring."""
+    tls: bool = False
+    """Whether to speak TLS to a server whose certificate everybody trusts."""
+    tls_ca: Path | None = None
+    """PEM file of who signed the server's certificate; means TLS."""
+    tls_certificate: Path | None = None
+    """PEM file of the reader's own certificate, for a server that asks; means TLS."""
+    tls_key: Path | None = None
+    """PEM file of its key."""
     reader: str = ""
     """The reader's id, where --reader is not given."""
     lane: str = ""
@@ -70,6 +81,9 @@ class Settings(BaseSettings):
     threads: int = Field(default=2, ge=1)
     """Threads of each model and of OpenCV."""
 
+    regions_of_interest: Annotated[tuple[Region, ...], NoDecode] = ()
+    """Parts of the picture in which plates count, as shares of it: `x,y x,y` the corners of a box,
+    more points a polygon, `;` between several; empty: everywhere."""
     direction: Literal["", "entry", "exit", "by-movement"] = ""
     """Direction that reads of videos and cameras carry; empty: as the reader is registered."""
     entry_moves: Literal["towards", "away", "down", "up", "left", "right"] = "towards"
@@ -99,6 +113,11 @@ class Settings(BaseSettings):
             return tuple(part.strip().upper() for part in given.split(",") if part.strip())
         return given
 
+    @field_validator("regions_of_interest", mode="before")
+    @classmethod
+    def _regions(cls, given: object) -> object:
+        return _polygons(given) if isinstance(given, str) else given
+
     @field_validator("picture_sides", "video_sides", mode="before")
     @classmethod
     def _sides(cls, given: object) -> object:
@@ -107,6 +126,25 @@ class Settings(BaseSettings):
         if isinstance(given, tuple) and not all(64 <= side <= 4096 for side in given):
             raise ValueError("sides are 64 to 4096 pixels, with commas between")
         return given
+
+
+def _polygons(text: str) -> tuple[Region, ...]:
+    regions = []
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        points: list[tuple[float, float]] = []
+        for pair in part.split():
+            x, _, y = pair.partition(",")
+            points.append((float(x), float(y)))
+        if len(points) < 2 or not all(0 <= share <= 1 for point in points for share in point):
+            raise ValueError(
+                "write x,y x,y (two corners of a box) or x,y x,y x,y (a polygon), as shares of "
+                "the picture from 0 to 1, with ; between several"
+            )
+        if len(points) == 2:
+            (left, top), (right, bottom) = points
+            points = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        regions.append(tuple(points))
+    return tuple(regions)
 
 
 def load() -> Settings:
