@@ -254,9 +254,12 @@ def _united_states(rng: random.Random, face: Face) -> Plate:
     text = "".join(rng.choice(" **-.") if c == "~" else _fill(rng, c) for c in rng.choice(_US))
     top = rng.uniform(0.25, 0.34)
     left = rng.uniform(0.02, 0.1)
-    if rng.random() < 0.1:
-        sheet.disc(0.09, 0.5, 0.15, (rng.uniform(60, 160), rng.uniform(40, 120), 140))
-        left = 0.16
+    if rng.random() < 0.2:  # a picture before the number: a cactus, a fruit, a badge
+        tint = (rng.uniform(60, 200), rng.uniform(40, 150), rng.uniform(30, 160))
+        for _ in range(rng.randint(1, 4)):
+            place = (rng.uniform(0.06, 0.1), rng.uniform(0.4, 0.65))
+            sheet.disc(*place, rng.uniform(0.05, 0.14), tint)
+        left = rng.uniform(0.14, 0.19)
     box = (left, top, 0.97 - left, rng.uniform(0.7, 0.84) - top)
     sheet.line(text, box, emblem=seal, fixed=rng.random() < 0.35)
     if rng.random() < 0.4:
@@ -286,12 +289,18 @@ def _europe(rng: random.Random, face: Face) -> Plate:
         return sheet.plate("EU")
     sheet = _sheet(rng, face, rng.uniform(3.9, 4.9), ground, ink, 72)
     left = rng.uniform(0.02, 0.05)
-    if rng.random() < 0.8:
-        sheet.band(0, 0, strip, 1, rng.choice((BLUE, BLUE, (40, 90, 190))))
+    if rng.random() < 0.72:
+        sheet.band(0, 0, strip, 1, rng.choice((BLUE, BLUE, (40, 90, 190), (90, 130, 200))))
         sheet.disc(strip / 2, 0.3, 0.13, (150, 160, 120))
         code = sheet.word(1, 3)
         sheet.caption(code, strip * 0.2, 0.66, strip * 0.6, 0.18, sheet.near((220, 220, 220)))
         left += strip
+    elif rng.random() < 0.7:  # arms and a country code on the white, as Slovakia's older ones
+        tint = (rng.uniform(40, 220), rng.uniform(20, 140), rng.uniform(40, 180))
+        sheet.disc(0.05, rng.uniform(0.3, 0.42), rng.uniform(0.12, 0.19), tint)
+        sheet.disc(0.05, rng.uniform(0.3, 0.42), 0.06, (230, 230, 230))
+        sheet.caption(sheet.word(2, 3), 0.025, 0.65, 0.05, rng.uniform(0.14, 0.22), None)
+        left = rng.uniform(0.09, 0.12)
     if rng.random() < 0.2:
         sheet.caption(sheet.word(), 0.3, 0.93, 0.4, 0.05, None)
     top = rng.uniform(0.1, 0.18)
