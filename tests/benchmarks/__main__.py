@@ -8,7 +8,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.end_to_end import bare_recorder, end_to_end
+from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
+from tests.benchmarks.faults import backlog, faults
 from tests.benchmarks.latency import latency
 from tests.benchmarks.postgres import plain_design, postgres
 
@@ -20,8 +21,11 @@ def _compared(name: str, limit: float, result: dict[str, Any]) -> dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--reads", type=int, default=300_000, help="reads an end-to-end run sends")
-    parser.add_argument("--entries", type=int, default=100_000, help="entries on the hotlist")
+    parser.add_argument("--reads", type=int, default=1_000_000, help="of an end-to-end run")
+    parser.add_argument("--entries", type=int, default=1_000_000, help="on the hotlist")
+    parser.add_argument("--sustained", type=int, default=5_000_000, help="reads of the long run")
+    parser.add_argument("--rounds", type=int, default=50, help="kills under load")
+    parser.add_argument("--backlog", type=int, default=500_000, help="reads of a day offline")
     options = parser.parse_args()
     console = Console(stderr=True)
     rows: list[dict[str, Any]] = []
@@ -54,10 +58,21 @@ def main() -> None:
             _compared("PostgreSQL: end to end, 100 a message", limit, result)
             | {"of_the_plain_design": round(result["end_to_end_per_s"] / plain, 1)}
         )
-    with console.status("latency at 1,000 reads/s"):
-        report({"benchmark": "latency at 1,000 reads/s, one a message", **latency()})
+    for name, there in (("latency at 1,000 reads/s", True), ("the same, no ClickHouse", False)):
+        with console.status(name):
+            report({"benchmark": f"{name}, one a message", **latency(clickhouse=there)})
+    if options.sustained:
+        with console.status("sustained load"):
+            report({"benchmark": "sustained", **sustained(options.sustained, options.entries)})
+    for row in faults(options.rounds, seed=0):
+        report({"benchmark": f"{row['store']}: {row['killed']} killed under load", **row})
+    if options.backlog:
+        with console.status("a day's backlog"):
+            report(backlog(options.backlog))
     table = Table("benchmark", "per second", "of the limit", "read side behind")
     for row in rows:
+        if "round" in row:
+            continue
         table.add_row(
             row["benchmark"],
             f"{row['per_s']:,}" if "per_s" in row else "",

@@ -87,45 +87,81 @@ def _processes(server: Server) -> list[psutil.Process]:
     return [write, *write.children()]
 
 
+def _send(server: Server, reads: int, batch: int) -> float:
+    """Seconds until the last of the reads was acknowledged, by the load generator's own clock."""
+    load = subprocess.run(
+        [
+            sys.executable, "-m", "tests.benchmarks.load", server.address,
+            "--reads", str(reads), "--batch", str(batch), "--streams", str(STREAMS),
+        ],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    return float(json.loads(load.stdout)["seconds"])
+
+
+def _settle(server: Server) -> float:
+    """Seconds until every row and alert is there."""
+    began = time.perf_counter()
+    with server.channel() as channel:
+        stub = operations_pb2_grpc.OperationsServiceStub(channel)
+        while True:
+            status = stub.GetStatus(operations_pb2.GetStatusRequest())
+            done = min(status.projected.position, status.matched.position)
+            if done >= status.head.position:
+                return time.perf_counter() - began
+            time.sleep(0.02)
+
+
 def end_to_end(reads: int, batch: int, entries: int, dsn: str = "") -> dict[str, Any]:
     """Reads/s from the socket until every row and alert is there. `dsn`: of a new event store."""
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder), env={"RING_EVENT_STORE": dsn} if dsn else None)
         try:
+            began = time.perf_counter()
             prepare(server, entries)
-            load = subprocess.Popen(
-                [
-                    sys.executable, "-m", "tests.benchmarks.load", server.address,
-                    "--reads", str(reads), "--batch", str(batch), "--streams", str(STREAMS),
-                ],
-                cwd=ROOT, stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            out, _ = load.communicate()
-            ended = time.perf_counter()
-            sent = json.loads(out)
-            with server.channel() as channel:
-                stub = operations_pb2_grpc.OperationsServiceStub(channel)
-                while True:
-                    status = stub.GetStatus(operations_pb2.GetStatusRequest())
-                    behind = max(
-                        status.head.position - status.projected.position,
-                        status.head.position - status.matched.position,
-                    )
-                    if not behind:
-                        break
-                    time.sleep(0.02)
-            lag = time.perf_counter() - ended
+            _settle(server)
+            imported = time.perf_counter() - began
+            before = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite"))
+            sent = _send(server, reads, batch)
+            lag = _settle(server)
             memory = [p.memory_info().rss for p in _processes(server)]
-            size = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite*"))
+            size = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite")) - before
             return {
                 "batch": batch,
-                "reads": sent["reads"],
+                "reads": reads,
                 "hotlist_entries": entries,
-                "acknowledged_per_s": round(sent["reads"] / sent["seconds"]),
-                "end_to_end_per_s": round(sent["reads"] / (sent["seconds"] + lag)),
+                "hotlist_import_s": round(imported, 1),
+                "acknowledged_per_s": round(reads / sent),
+                "end_to_end_per_s": round(reads / (sent + lag)),
                 "read_side_behind_s": round(lag, 2),
-                "log_bytes_per_read": round(size / sent["reads"]) or None,
+                "log_bytes_per_read": round(size / reads) or None,
                 "memory_mib": [m >> 20 for m in memory],
             }
         finally:
             server.stop()
+
+
+def sustained(reads: int, entries: int, stretches: int = 10) -> dict[str, Any]:
+    """Memory and processor time a read, stretch by stretch: both must stay as they are."""
+    memory, cost, behind = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder))
+        try:
+            prepare(server, entries)
+            _settle(server)
+            for _ in range(stretches):
+                before = sum(sum(p.cpu_times()[:2]) for p in _processes(server))
+                _send(server, reads // stretches, 100)
+                behind.append(round(_settle(server), 2))
+                used = sum(sum(p.cpu_times()[:2]) for p in _processes(server)) - before
+                cost.append(round(used / (reads // stretches) * 1e6, 1))
+                memory.append(sum(p.memory_info().rss for p in _processes(server)) >> 20)
+        finally:
+            server.stop()
+    return {
+        "reads": reads,
+        "hotlist_entries": entries,
+        "memory_of_both_mib": memory,
+        "processor_us_per_read": cost,
+        "read_side_behind_s": max(behind),
+    }

@@ -13,6 +13,7 @@ from proto.ring.v1 import alert_pb2, alert_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from tests.benchmarks.end_to_end import STREAMS, prepare
 from tests.benchmarks.load import plate
 from tests.conftest import Server
+from tests.projections.conftest import Front
 
 _WANTED = 998_000  # from here on, `prepare` lists plates
 
@@ -83,12 +84,19 @@ def _quantile(values: list[float], q: float) -> float:
     return round(sorted(values)[min(len(values) - 1, int(q * len(values)))] * 1000, 1)
 
 
-def latency(rate: float = 1000, seconds: float = 15) -> dict[str, Any]:
-    """Milliseconds, at `rate` reads/s sent one a message by 20 readers, 5 % of them hits."""
+def latency(rate: float = 1000, seconds: float = 15, *, clickhouse: bool = True) -> dict[str, Any]:
+    """Milliseconds, at `rate` reads/s sent one a message by 20 readers, 5 % of them hits.
+
+    `clickhouse`: false takes the read side's ClickHouse server away before the first read.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder))
+        front = None if clickhouse else Front(Path(folder) / "front")
+        env = {"RING_CLICKHOUSE": front.dsn("bench")} if front else {}
+        server = Server(Path(folder) / "ring", env=env)
         try:
             prepare(server, 100_000)
+            if front:
+                front.kill()
             acknowledgements, alerts = asyncio.run(_run(server.address, rate, seconds))
         finally:
             server.stop()
