@@ -301,7 +301,7 @@ def test_a_waiter_is_told_soon(world: World) -> None:
 
     with following(world) as follower:
         assert within(5, lambda: follower.health == "ok")
-        assert sorted(asyncio.run(times()))[4] < 0.14, "it lingers, though somebody waits"
+        assert sorted(asyncio.run(times()))[4] < 0.4, "it lingers, though somebody waits"
 
 
 @embedded_alone
@@ -317,7 +317,7 @@ def test_it_is_woken_by_what_another_process_stores(
         assert within(5, lambda: follower.health == "ok")
         for sequence in range(1, 6):
             # Longer ago than it lingers.
-            time.sleep(0.2)
+            time.sleep(0.6)
             began = time.monotonic()
             writer.insert_events([Seen("AB123CD", T0, sequence=sequence).stored()])
             assert within(5, lambda sequence=sequence: follower.position >= sequence)  # type: ignore[misc]
