@@ -5,6 +5,8 @@ reader's own sequence number; so the event store itself keeps a read from being 
 rejected read is kept whole.
 """
 
+from functools import cache
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.common_pb2 import Direction, PlateSighting
@@ -116,13 +118,18 @@ def stored_body(read: bytes, rest: bytes) -> bytes:
     The concatenation of two protobuf messages is their union, so what is the same for a whole
     batch is serialised once.
     """
-    length = len(read)
+    return b"".join((_head(len(read)), read, rest))
+
+
+@cache
+def _head(length: int) -> bytes:
+    """The tag of StoredRead.read and the length of what follows."""
     head = bytearray(b"\x0a")
     while length > 0x7F:
         head.append(length & 0x7F | 0x80)
         length >>= 7
     head.append(length)
-    return bytes(head) + read + rest
+    return bytes(head)
 
 
 def seen_at(stored: StoredRead) -> Timestamp:

@@ -41,6 +41,9 @@ class _Heard:
 
     health: ReaderHealth = field(default_factory=ReaderHealth)
     streams: int = 0
+    # Nanoseconds since 1970, UTC: a batch has no time for more than a look at the clock.
+    at: int = 0
+    read_at: int = 0
 
 
 class Readers:
@@ -56,6 +59,9 @@ class Readers:
             return ReaderHealth()
         health = ReaderHealth()
         health.CopyFrom(heard.health)
+        health.last_heard.FromNanoseconds(heard.at)
+        if heard.read_at:
+            health.last_read_received.FromNanoseconds(heard.read_at)
         health.streams = heard.streams
         health.connected = heard.streams > 0
         return health
@@ -65,7 +71,7 @@ class Readers:
         heard = self._heard.setdefault(reader_id, _Heard())
         heard.streams += 1
         heard.health.software_version = version
-        heard.health.last_heard.GetCurrentTime()
+        heard.at = time.time_ns()
 
     def closed(self, reader_id: str) -> None:
         """A stream ended."""
@@ -73,14 +79,14 @@ class Readers:
 
     def sent_reads(self, reader_id: str) -> None:
         """A batch came."""
-        health = self._heard[reader_id].health
-        health.last_heard.GetCurrentTime()
-        health.last_read_received.CopyFrom(health.last_heard)
+        heard = self._heard[reader_id]
+        heard.at = heard.read_at = time.time_ns()
 
     def sent_status(self, reader_id: str, status: ReaderStatus) -> None:
         """A status came."""
-        health = self._heard[reader_id].health
-        health.last_heard.GetCurrentTime()
+        heard = self._heard[reader_id]
+        heard.at = time.time_ns()
+        health = heard.health
         health.spool_depth = status.spool_depth
         health.frames_per_second = status.frames_per_second
         health.dropped_frames = status.dropped_frames
@@ -94,12 +100,11 @@ class Readers:
 
     def last_heard(self) -> dict[str, Timestamp]:
         """When each reader that was ever heard was heard last; now, while it has a stream."""
-        now = Timestamp()
-        now.GetCurrentTime()
-        return {
-            reader_id: now if heard.streams else heard.health.last_heard
-            for reader_id, heard in self._heard.items()
-        }
+        now = time.time_ns()
+        result = {reader_id: Timestamp() for reader_id in self._heard}
+        for reader_id, heard in self._heard.items():
+            result[reader_id].FromNanoseconds(now if heard.streams else heard.at)
+        return result
 
 
 class IngestService(ingest_pb2_grpc.IngestServiceServicer):
