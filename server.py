@@ -45,8 +45,9 @@ from ring.rpc.alerts import AlertService
 from ring.rpc.errors import ErrorInterceptor
 from ring.rpc.health import Watch
 from ring.rpc.hotlists import HotlistService
-from ring.rpc.ingest import IngestService, Readers
+from ring.rpc.ingest import IngestService
 from ring.rpc.operations import OperationsService
+from ring.rpc.readers import Readers
 from ring.rpc.registry import RegistryService
 from ring.rpc.silence import SilenceWatch
 from ring.settings import Settings

@@ -12,7 +12,7 @@ from ring.application import Imported, Ring
 from ring.directory import Directory
 from ring.reader import Reader
 from ring.rpc.clock import now
-from ring.rpc.ingest import Readers
+from ring.rpc.readers import Readers
 
 
 class RegistryService(registry_pb2_grpc.RegistryServiceServicer):

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ring.application import Ring
 from ring.directory import Directory
 from ring.rpc.clock import now
-from ring.rpc.ingest import Readers
+from ring.rpc.readers import Readers
 
 
 class SilenceWatch:
