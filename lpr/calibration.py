@@ -24,14 +24,13 @@ TINY = 1e-6
 class Calibration:
     """temperature: divides the log probabilities of a model's rows before formats come in.
 
-    slope, bias: of the logistic map from log odds to log odds (Platt, 1999). score_slope: what
-    the log odds of the detector's score add where the picture is no crop.
+    slope, bias: of the logistic map from log odds to log odds (Platt, 1999). The detector's score
+    has no part in it: once the text is read, it was measured to tell next to nothing more.
     """
 
     temperature: float = 1.0
     slope: float = 1.0
     bias: float = 0.0
-    score_slope: float = 0.0
 
     @classmethod
     def of(cls, model: str) -> Calibration:
@@ -47,12 +46,9 @@ class Calibration:
         flat: Posterior = (powered / powered.sum(axis=1, keepdims=True)).astype(np.float32)
         return flat
 
-    def confidence(self, probability: float, score: float = 1.0) -> float:
-        """The probability that the plate is right. score: the detector's, 1 for a crop."""
-        odds = self.slope * log_odds(probability) + self.bias
-        if score < 1:
-            odds += self.score_slope * log_odds(score)
-        return 1 / (1 + exp(-odds))
+    def confidence(self, probability: float) -> float:
+        """The probability that the plate is right, from its share among all plates."""
+        return 1 / (1 + exp(-self.slope * log_odds(probability) - self.bias))
 
 
 def key(model: str) -> str:

@@ -1,8 +1,9 @@
 """Streets with plates of known text, drawn: what a model's confidence is fitted on.
 
-Always true here: picture number n of a seed is always the same; the streets are frames whose own
-plates are painted over, the plates are drawn by us, so no figure measured on real plates is
-touched. Pictures are BGR, as everywhere outside lpr/training.
+Always true here: picture number n of a seed is always the same; the streets are frames that no
+model was trained on, their own plates painted over, the plates are drawn by us, so no figure
+measured on real plates is touched. Half the pictures are seen by a good camera, half by a poor one.
+Pictures are BGR, as everywhere outside lpr/training.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from lpr.reading import Box, Picture
+from lpr.reading import Box, Picture, Sight
 from lpr.training import plates_styles
 from lpr.training.plates_faces import Face, StrokeFace
 from lpr.training.scenes import Frame, load_frames
@@ -23,27 +25,26 @@ from lpr.training.scenes_camera import as_seen
 from lpr.training.scenes_paste import bounds, paste, tilted
 
 WIDTH, HEIGHT = 800, 600
-BARE, CROPS = 0.15, 0.25
-"""Shares of pictures without a plate, and of crops of a plate."""
-NARROWEST, WIDEST = 50.0, 300.0
+POOR = 0.5
+"""Share of a poor camera's pictures."""
+NARROWEST, WIDEST = 70.0, 300.0
 """Pixels of a plate's width."""
 FACES = 60
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture and the plate in it. plate is empty where there is none; box None for a crop."""
+    """A picture, where a detector would say that the plate is, and the plate."""
 
-    picture: Picture
+    sight: Sight
     plate: str
-    box: Box | None
 
 
 class Streets:
     """Draws pictures. frames: a folder with boxes.csv; FileNotFoundError where it is absent."""
 
     def __init__(self, frames: Path, seed: int) -> None:
-        self._frames: list[Frame] = load_frames(frames) + load_frames(frames, held_out=True)
+        self._frames: list[Frame] = load_frames(frames, held_out=True)
         self._seed = seed
         chance = random.Random(seed)  # noqa: S311  drawing, not secrets
         self._faces: list[Face] = [StrokeFace(chance.getrandbits(40)) for _ in range(FACES)]
@@ -53,8 +54,6 @@ class Streets:
         chance = np.random.default_rng((self._seed, number))
         frame = self._frames[int(chance.integers(len(self._frames)))]
         picture, where = _window(frame, chance)
-        if chance.random() < BARE:
-            return Drawn(_bgr(as_seen(picture, chance)), "", None)
         letters = random.Random(int(chance.integers(2**48)))  # noqa: S311  drawing
         plate = plates_styles.draw(letters, letters.choice(self._faces))
         high, wide = plate.picture.shape[:2]
@@ -65,13 +64,22 @@ class Streets:
         corners = tilted(x, y, width, width * high / wide, chance)
         light = np.full(3, 255.0) * float(chance.uniform(0.35, 1.05))
         seen = paste(picture, plate.picture, corners, chance, light=light, zoom=1.0)
-        seen = as_seen(seen, chance)
-        left, top, right, bottom = (float(value) for value in bounds(corners))
-        box = Box(left, top, right - left, bottom - top)
-        if chance.random() < CROPS and width < 220:
-            crop = box.grown(float(chance.uniform(0, 0.2)), seen).cut(seen)
-            return Drawn(_bgr(crop), plate.text, None)
-        return Drawn(_bgr(seen), plate.text, box)
+        if chance.random() < POOR:
+            seen = as_seen(seen, chance)
+        return Drawn(
+            Sight(np.ascontiguousarray(seen[..., ::-1]), _found(bounds(corners), chance)),
+            plate.text,
+        )
+
+
+def _found(corners: NDArray[np.float32], chance: Generator) -> Box:
+    """A box about as far off as a detector's are."""
+    left, top, right, bottom = (float(value) for value in corners)
+    width = (right - left) * float(np.exp(chance.normal(0.02, 0.05)))
+    height = (bottom - top) * float(np.exp(chance.normal(0.05, 0.08)))
+    x = (left + right - width) / 2 + float(chance.normal(0, 0.02)) * width
+    y = (top + bottom - height) / 2 + float(chance.normal(0, 0.05)) * height
+    return Box(x, y, width, height)
 
 
 def _window(frame: Frame, chance: Generator) -> tuple[Picture, tuple[float, float]]:
@@ -92,7 +100,3 @@ def _window(frame: Frame, chance: Generator) -> tuple[Picture, tuple[float, floa
     ]
     scaled = cv2.resize(part, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     return np.asarray(scaled, np.uint8), (place[0] * WIDTH, place[1] * HEIGHT)
-
-
-def _bgr(picture: Picture) -> Picture:
-    return np.ascontiguousarray(picture[..., ::-1])

@@ -32,14 +32,14 @@ class Interpreter:
         self._calibration = calibration
         self._prior = Prior(formats.of(countries or formats.countries()))
 
-    def interpret(self, said: Reading, score: float = 1.0) -> Reading:
-        """The reading to send. score: the detector's, 1 where the picture is a plate's crop."""
+    def interpret(self, said: Reading) -> Reading:
+        """The reading to send."""
         decoded = self._prior.decode(
             self._calibration.tempered(said.posterior), self._favoured(said.regions)
         )
         if not decoded.plate:
             return Reading("", 0.0, decoded.rows)
-        confidence = self._calibration.confidence(decoded.probability, score)
+        confidence = self._calibration.confidence(decoded.probability)
         return Reading(
             decoded.plate,
             confidence,

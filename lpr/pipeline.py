@@ -1,7 +1,8 @@
 """From a picture to what was read in it: the detector's boxes, the OCR's readings, our rules.
 
 Always true here: at most one candidate a place, best first; what the rules refuse is no read. A
-text without a digit is taken for a sign, because shop fronts are what a detector falls for. A plate
+text without a digit is taken for a sign unless OCR and detector are both sure, because shop fronts
+are what a detector falls for, and few plates have no digit. A plate
 that reaches the left or right edge of a picture is left out: part of it may be outside, and what is
 left of a plate reads as another one.
 """
@@ -24,7 +25,9 @@ CROP_WIDTH = 240
 """A picture narrower than this is a plate's crop, and goes straight to the OCR."""
 WIDE_CROP, PLATE_SHAPE = 2 * CROP_WIDTH, 1.7
 """A picture narrower than the one, and at least so much wider than high, may still be a plate's
-crop: it is read whole where the detector finds no plate inside."""
+crop: it is read whole too, and what is surer counts."""
+NO_SIGN = 0.5
+"""Confidence times detector's score that a text without a digit needs."""
 LONGEST = 12
 """Characters a plate has at most."""
 SMALLEST = 6.0
@@ -45,15 +48,21 @@ class Rules:
     min_length: int = 4
     letters_only: bool = False
 
-    def plausible(self, reading: Reading) -> bool:
-        """Whether the text can be a plate, however sure it is."""
+    def plausible(self, reading: Reading, score: float = 0.0) -> bool:
+        """Whether the text can be a plate, however sure it is.
+
+        score: the detector's; 1 for a picture that is a plate. Text and detector must both be sure
+        of a plate without a digit.
+        """
         if not self.min_length <= len(reading.plate) <= LONGEST:
             return False
-        return self.letters_only or any(character.isdigit() for character in reading.plate)
+        if self.letters_only or any(character.isdigit() for character in reading.plate):
+            return True
+        return reading.confidence * score >= NO_SIGN
 
-    def accept(self, reading: Reading) -> bool:
+    def accept(self, reading: Reading, score: float = 0.0) -> bool:
         """Whether it is a read."""
-        return self.plausible(reading) and reading.confidence >= self.min_confidence
+        return self.plausible(reading, score) and reading.confidence >= self.min_confidence
 
 
 @dataclass(frozen=True)
@@ -97,10 +106,12 @@ class Eye:
         if width < CROP_WIDTH:
             return Seen(self._accepted(self.crop(picture)), [])
         seen = self.look(picture)
-        reads = self._accepted(seen)
-        if not reads and width < WIDE_CROP and width >= PLATE_SHAPE * height:
-            reads = self._accepted(self.crop(picture))
-        return Seen(reads, [one.box for one in seen])
+        boxes, best = [one.box for one in seen], seen[:1]
+        if width < WIDE_CROP and width >= PLATE_SHAPE * height:
+            whole = self.crop(picture)
+            if not best or self._rank(whole[0]) > self._rank(best[0]):
+                return Seen(self._accepted(whole), boxes)
+        return Seen(self._accepted(seen), boxes)
 
     def crop(self, picture: Picture) -> list[Candidate]:
         """The reading of a picture that is a plate."""
@@ -114,12 +125,16 @@ class Eye:
         return sorted((one for one in seen if one is not None), key=self._rank, reverse=True)
 
     def places(self, picture: Picture) -> list[list[Detection]]:
-        """Where the OCR should look, best first; at each place the boxes to choose from."""
-        places = [
-            [one for one in place if one.box.height >= SMALLEST and not _cut_off(one.box, picture)]
-            for place in self._detector.find(picture)[: self._places]
-        ]
-        return [place for place in places if place]
+        """Where the OCR should look, best first; at each place the boxes to choose from.
+
+        A place is left out where any of its boxes is cut off: the others may just be too narrow.
+        """
+        places = []
+        for place in self._detector.find(picture)[: self._places]:
+            large = [one for one in place if one.box.height >= SMALLEST]
+            if large and not any(_cut_off(one.box, picture) for one in large):
+                places.append(large)
+        return places
 
     def read_at(
         self, picture: Picture, places: Sequence[Sequence[Detection]]
@@ -134,7 +149,7 @@ class Eye:
         readings = self._recogniser.read([sight for _, _, sight in seen])
         best: list[Candidate | None] = [None] * len(places)
         for (number, one, sight), said in zip(seen, readings, strict=True):
-            reading = self._interpreter.interpret(said, one.score)
+            reading = self._interpreter.interpret(said)
             around = sight.crop(AROUND).copy()
             candidate = Candidate(reading, one.box, one.score, around, sharpness(sight.crop()))
             former = best[number]
@@ -146,13 +161,14 @@ class Eye:
         """Those that are reads, each plate once."""
         reads: dict[str, Candidate] = {}
         for candidate in candidates:
-            if self.rules.accept(candidate.reading):
+            if self.rules.accept(candidate.reading, candidate.score):
                 reads.setdefault(candidate.reading.plate, candidate)
         return list(reads.values())
 
     def _rank(self, candidate: Candidate) -> tuple[bool, float]:
         reading = candidate.reading
-        return self.rules.plausible(reading), reading.confidence * candidate.score
+        plausible = self.rules.plausible(reading, candidate.score)
+        return plausible, reading.confidence * candidate.score
 
 
 def _cut_off(box: Box, picture: Picture) -> bool:

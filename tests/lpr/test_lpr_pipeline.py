@@ -45,7 +45,7 @@ def test_a_narrow_picture_goes_straight_to_the_ocr(eye: Eye) -> None:
     assert one.box == Box(0, 0, 200, 60)
 
 
-def test_a_wider_crop_in_which_no_plate_is_found_is_read_whole(eye: Eye) -> None:
+def test_a_wider_crop_is_read_whole(eye: Eye) -> None:
     wide = np.asarray(cv2.resize(plate("AB123CD")[4:56, 4:196], (300, 81)), np.uint8)
     (one,) = eye.read(wide)
     assert one.reading.plate == "AB123CD"
@@ -66,6 +66,18 @@ def test_what_can_be_a_plate(text: str, accepted: bool) -> None:
     sure = Reading(text, 0.9, np.zeros((0, 37), np.float32))
     assert Rules().accept(sure) is accepted
     assert not Rules().accept(Reading(text, 0.2, sure.posterior))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "score", "accepted"), [(0.9, 0.8, True), (0.9, 0.4, False), (0.5, 0.8, False)]
+)
+def test_a_text_without_a_digit_needs_a_sure_ocr_and_a_sure_detector(
+    confidence: float, score: float, accepted: bool
+) -> None:
+    vanity = Reading("BIMMIAN", confidence, np.zeros((0, 37), np.float32))
+    assert Rules().accept(vanity, score) is accepted
+    assert not Rules().accept(vanity)
+    assert Rules(letters_only=True).accept(vanity)
 
 
 def test_a_crop_of_any_size_fits_the_protocol() -> None:
