@@ -120,17 +120,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shards", type=int, default=48, help="at most 900")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=REGIONS, help="shards of one region, beside the others")
     parser.add_argument("--fonts", type=Path, help="a folder of TTF, OTF or WOFF files")
     parser.add_argument("--frames", type=Path, help="street frames with a boxes.csv, for scenery")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     files, scenery = faces_in(given.fonts), scenery_in(given.frames)
     print(f"{len(files)} font files, {len(scenery)} frames", flush=True)
+    kind = f"shard-{given.only}-" if given.only else "shard-"
     wanted = [("validation", given.seed * 1000 + 999, VALIDATION)]
-    wanted += [(f"shard-{n:03d}", given.seed * 1000 + n, SHARD) for n in range(given.shards)]
+    wanted += [(f"{kind}{n:03d}", given.seed * 1000 + n, SHARD) for n in range(given.shards)]
     for name, seed, count in wanted:
         if not (given.folder / name).is_dir():
-            store(paint(seed, count, files, scenery), given.folder / name)
+            store(paint(seed, count, files, scenery, given.only), given.folder / name)
             print(f"{given.folder / name} drawn", flush=True)
 
 

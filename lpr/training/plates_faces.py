@@ -7,6 +7,7 @@ character; stroke faces need no file, so plates can be drawn on any machine.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -74,9 +75,13 @@ class Face(Protocol):
 
 
 class StrokeFace:
-    """A face drawn with a round pen along _STROKES; the seed chooses its proportions."""
+    """A face drawn with a round pen along _STROKES; the seed chooses its proportions.
 
-    def __init__(self, seed: int) -> None:
+    `shapes` holds characters to some of their shapes in _STROKES (by place), as the faces do that a
+    country makes its plates with; such a face is also as wide in M and W as elsewhere.
+    """
+
+    def __init__(self, seed: int, shapes: Mapping[str, Sequence[int]] | None = None) -> None:
         rng = random.Random(seed)  # noqa: S311  drawing, not secrets
         self.aspect = rng.uniform(0.44, 0.68)
         self.pen = rng.uniform(0.1, min(0.185, 0.31 * self.aspect))
@@ -84,7 +89,8 @@ class StrokeFace:
         self._bar = rng.uniform(-0.05, 0.04)
         self._choices = {c: rng.randrange(12) for c in _STROKES}
         # Faces made for plates squeeze M and W into the width of the others; others don't.
-        self._wide = rng.uniform(0.95, 1.25)
+        self._wide = rng.uniform(0.95, 1.05 if shapes else 1.25)
+        self._choices |= {c: rng.choice(those) for c, those in (shapes or {}).items()}
         self._narrow_o = rng.uniform(0.84, 1.0)
         self._made: dict[str, Mask] = {}
 

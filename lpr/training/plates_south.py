@@ -6,6 +6,7 @@ Always true here: the text of a plate is in a format that its country uses.
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from lpr.training.plates_common import (
     BLACK,
@@ -17,12 +18,26 @@ from lpr.training.plates_common import (
     sheet_of,
     two_lines,
 )
-from lpr.training.plates_faces import Face
+from lpr.training.plates_faces import Face, StrokeFace
 from lpr.training.plates_sheet import Colour, Plate, Sheet, duplicate, seal
+
+_STAMPED = {"1": (1, 3), "4": (0, 0, 1), "J": (0,), "M": (0, 1, 3), "W": (1, 3, 4), "A": (0, 1)}
+"""Shapes of the first Argentine series, by place in a stroke face's choice."""
+
+
+@cache
+def _stamped(seed: int) -> Face:
+    return StrokeFace(seed, _STAMPED)
+
+
+def _own_face(rng: random.Random, face: Face) -> Face:
+    """Three in four Argentine plates are set in what resembles their own face."""
+    return _stamped(rng.randrange(200)) if rng.random() < 0.75 else face
 
 
 def argentina_old(rng: random.Random, face: Face) -> Plate:
     """Argentina until 2016: white on black, ABC 123."""
+    face = _own_face(rng, face)
     sheet = sheet_of(rng, face, rng.uniform(2.1, 2.4), rng.choice((WHITE, (190, 190, 190))), WHITE)
     top, bottom = rng.uniform(0.18, 0.27), rng.uniform(0.76, 0.9)
     side = rng.uniform(0.015, 0.05)
@@ -60,6 +75,7 @@ def _ink_of_use(rng: random.Random) -> Colour:
 
 def argentina(rng: random.Random, face: Face) -> Plate:
     """Argentina since 2016, Mercosur: AB 123 CD."""
+    face = _own_face(rng, face)
     sheet = sheet_of(rng, face, rng.uniform(2.9, 3.2), WHITE, _ink_of_use(rng))
     depth = rng.uniform(0.2, 0.27)
     _mercosur_band(sheet, "REPUBLICA ARGENTINA", depth)
