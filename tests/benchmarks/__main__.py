@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -10,8 +12,10 @@ from rich.table import Table
 
 from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
 from tests.benchmarks.faults import backlog, faults
+from tests.benchmarks.investigations import investigations
 from tests.benchmarks.latency import latency
 from tests.benchmarks.postgres import plain_design, postgres
+from tests.benchmarks.questions import table_of
 
 
 def _compared(name: str, limit: float, result: dict[str, Any]) -> dict[str, Any]:
@@ -26,6 +30,10 @@ def main() -> None:
     parser.add_argument("--sustained", type=int, default=5_000_000, help="reads of the long run")
     parser.add_argument("--rounds", type=int, default=50, help="kills under load")
     parser.add_argument("--backlog", type=int, default=500_000, help="reads of a day offline")
+    parser.add_argument("--city", type=Path, help="folder that keeps the city between runs")
+    parser.add_argument("--city-reads", type=int, default=100_000_000, help="0: no city")
+    parser.add_argument("--questions", type=int, default=0, help="of each kind (0: 2,000 or 500)")
+    parser.add_argument("--plain-seconds", type=float, default=60, help="for PostgreSQL to load")
     options = parser.parse_args()
     console = Console(stderr=True)
     rows: list[dict[str, Any]] = []
@@ -69,9 +77,16 @@ def main() -> None:
     if options.backlog:
         with console.status("a day's backlog"):
             report(backlog(options.backlog))
+    if options.city_reads:
+        name = f"ring-city-{options.city_reads}"
+        folder = options.city or Path(tempfile.gettempdir()) / name
+        seconds = options.plain_seconds
+        with console.status(f"investigations, in {folder}"):
+            investigations(folder, options.city_reads, options.questions, seconds, report)
+        console.print(table_of([row for row in rows if "p99_ms" in row or "failed" in row]))
     table = Table("benchmark", "per second", "of the limit", "read side behind")
     for row in rows:
-        if "round" in row:
+        if "round" in row or "asked" in row or "failed" in row:
             continue
         table.add_row(
             row["benchmark"],

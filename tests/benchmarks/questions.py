@@ -10,218 +10,119 @@ that is seen often is asked for often. Prints a table, and one JSON object a kin
 
 import argparse
 import json
-import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
+import psutil
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from proto.ring.v1 import investigation_pb2 as pb
-from proto.ring.v1.common_pb2 import Purpose, TimeRange
 from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+from proto.ring.v1.operations_pb2 import GetStatusRequest
+from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
 from tests.benchmarks.city import City, apart, reader_rows
+from tests.benchmarks.drawing import QUESTIONS, Draw, Question, Seen
 from tests.conftest import ROOT, Server
 
-SAMPLE = 20_000
+# Plates that questions are made from.
+SAMPLE = 8_000
+WARM_UP = 3
 STREAMS = 20
-_PURPOSE = Purpose(case_number="bench", reason="benchmark")
-_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-class Seen(NamedTuple):
-    """A read that questions are made from. at: microseconds since 1970."""
-
-    plate: str
-    checkpoint: str
-    at: int
-
-
-@dataclass(frozen=True)
-class Question:
-    """A kind of question. ask: its call; make: one of that kind; answers: how many are in one.
-
-    p50, p99: what is wanted, milliseconds.
-    """
-
-    name: str
-    call: str
-    make: Callable[["Draw"], Message]
-    answers: Callable[[Any], int]
-    count: int
-    p50: float | None = None
-    p99: float | None = None
-
-
-class Draw:
-    """Questions about one city, the same for the same seed."""
-
-    def __init__(self, city: City, sample: Sequence[Seen]) -> None:
-        self._begins, self._ends = city.plan.midnight(0), city.ends
-        self._sample = sample
-        self._chance = random.Random(city.plan.seed)
-
-    def read(self) -> Seen:
-        """Any read: plates that are seen often come often."""
-        return self._chance.choice(self._sample)
-
-    def timeline(self) -> Message:
-        """Everything of one plate."""
-        return pb.GetTimelineRequest(purpose=_PURPOSE, plate=self.read().plate)
-
-    def pattern(self) -> Message:
-        """A plate of which two stretches are not known: one character each, or any run."""
-        plate = list(self.read().plate)
-        first, second = sorted(self._chance.sample(range(len(plate)), 2))
-        plate[first] = self._chance.choice("??*")
-        plate[second] = self._chance.choice("??*")
-        return pb.SearchPlatesRequest(purpose=_PURPOSE, pattern="".join(plate))
-
-    def fuzzy(self) -> Message:
-        """A whole plate that may be a misread, and what it may have been."""
-        return pb.SearchPlatesRequest(purpose=_PURPOSE, pattern=self.read().plate, fuzzy=True)
-
-    def companions(self) -> Message:
-        """Who travelled with a plate in all 31 days."""
-        return pb.FindCompanionsRequest(
-            purpose=_PURPOSE,
-            plate=self.read().plate,
-            range=_range(self._begins, self._ends),
-            within=Duration(seconds=self._chance.choice((30, 60, 120))),
-            min_encounters=3,
-        )
-
-    def common(self) -> Message:
-        """Who was at three places, within half an hour each."""
-        scenes = []
-        for read in (self.read(), self.read(), self.read()):
-            about = _moment(read.at)
-            minutes = self._chance.randint(5, 25) * _MINUTE
-            window = _range(about - minutes, about - minutes + 30 * _MINUTE)
-            scenes.append(pb.Scene(checkpoint=read.checkpoint, range=window))
-        return pb.FindCommonPlatesRequest(purpose=_PURPOSE, scenes=scenes, min_scenes=2)
-
-    def clones(self) -> Message:
-        """Pairs that no vehicle could make, on one day."""
-        start = self._within(_DAY)
-        return pb.ListCloneSuspectsRequest(purpose=_PURPOSE, range=_range(start, start + _DAY))
-
-    def present_now(self) -> Message:
-        """Who is inside at the end of the city's last day, and has been for a while."""
-        later = self._chance.randrange(120) * _MINUTE
-        longer = self._chance.randrange(48 * 60) * 60
-        return pb.ListPresentRequest(
-            purpose=_PURPOSE,
-            at=_stamp(self._ends + later),
-            longer_than=Duration(seconds=longer),
-        )
-
-    def present_then(self) -> Message:
-        """Who was inside at any time."""
-        return pb.ListPresentRequest(purpose=_PURPOSE, at=_stamp(self._within(_HOUR)))
-
-    def flows(self) -> Message:
-        """Every checkpoint's passages of a week."""
-        start = self._within(7 * _DAY)
-        hour = start.replace(minute=0, second=0, microsecond=0)
-        return pb.ListFlowsRequest(range=_range(hour, hour + 7 * _DAY))
-
-    def _within(self, length: timedelta) -> datetime:
-        """When something of that length may begin, to the minute."""
-        room = (self._ends - self._begins - length) // _MINUTE
-        return self._begins + self._chance.randint(0, max(0, room)) * _MINUTE
-
-
-# Beside each: how many of a kind a whole run asks, and what is wanted of p50 and p99.
-QUESTIONS = (
-    Question("timeline", "GetTimeline", Draw.timeline, lambda a: len(a.passages), 2000, 40, 100),
-    Question("two wildcards", "SearchPlates", Draw.pattern, lambda a: len(a.plates), 2000, 60, 150),
-    Question("fuzzy", "SearchPlates", Draw.fuzzy, lambda a: len(a.plates), 2000, 100, 250),
-    Question(
-        "companions, 31 days", "FindCompanions", Draw.companions, lambda a: len(a.companions),
-        500, 150, 400,
-    ),
-    Question(
-        "common plates, 3 scenes", "FindCommonPlates", Draw.common, lambda a: len(a.plates),
-        2000, 60, 150,
-    ),
-    Question(
-        "clones, 1 day", "ListCloneSuspects", Draw.clones, lambda a: len(a.suspects),
-        500, 1000, 2000,
-    ),
-    Question("present now", "ListPresent", Draw.present_now, lambda a: a.total, 500, 150, 300),
-    Question("present then", "ListPresent", Draw.present_then, lambda a: a.total, 500),
-    Question("flows, a week", "ListFlows", Draw.flows, lambda a: len(a.flows), 500, 150, 300),
-)  # fmt: skip
 
 
 def ask(
-    stub: InvestigationServiceStub, question: Question, draw: Draw, count: int
+    stub: InvestigationServiceStub,
+    question: Question,
+    draw: Draw,
+    count: int,
+    cpu: Callable[[], float] | None = None,
 ) -> dict[str, Any]:
-    """Asks `count` different questions. Milliseconds; answers: how many were in one, on average.
+    """Asks `count` different questions of a kind, as `timed`.
 
-    A kind that the server does not answer yet has its status instead.
+    A kind that the server does not answer has its status instead. `cpu`: the server's seconds of
+    it so far; what a question takes of them says more than the clock where others share the cores.
     """
     call: Callable[..., Any] = getattr(stub, question.call)
-    times: list[float] = []
-    answers = empty = 0
     row: dict[str, Any] = {"benchmark": question.name}
-    known: set[bytes] = set()
+    spent = cpu() if cpu else 0
     try:
-        for _ in range(3):
-            call(question.make(draw), timeout=60)
-        while len(times) < count:
-            request = question.make(draw)
-            text = request.SerializeToString(deterministic=True)
-            # A small city may not have so many different ones.
-            if text in known and len(known) < count // 2:
-                continue
-            known.add(text)
-            began = time.perf_counter()
-            answer = call(request, timeout=60)
-            times.append(time.perf_counter() - began)
-            answers += question.answers(answer)
-            empty += not question.answers(answer)
+        row |= timed(lambda r: question.answers(call(r, timeout=60)), question.make, draw, count)
     except grpc.RpcError as error:
         return row | {"failed": f"{error.code().name}: {error.details()}"}  # type: ignore[attr-defined]
-    times.sort()
-
-    def at(q: float) -> float:
-        return round(times[min(len(times) - 1, int(q * len(times)))] * 1000, 1)
-
-    row |= {"asked": len(times), "p50_ms": at(0.5), "p99_ms": at(0.99), "most_ms": at(1)}
-    row |= {"answers": round(answers / len(times), 1), "empty": round(empty / len(times), 3)}
+    if cpu:
+        row |= {"cpu_ms": round((cpu() - spent) / (count + WARM_UP) * 1000, 1)}
     if question.p50 and question.p99:
         row |= {"of_wanted_p50": round(row["p50_ms"] / question.p50, 2)}
         row |= {"of_wanted_p99": round(row["p99_ms"] / question.p99, 2)}
     return row
 
 
+def timed(
+    answer: Callable[[Any], int], make: Callable[[Draw], Message], draw: Draw, count: int
+) -> dict[str, Any]:
+    """Asks `count` different questions, after a few that are not counted.
+
+    Milliseconds; answers: how many were in one on average; empty: the share that had none.
+    """
+    times: list[float] = []
+    answers: list[int] = []
+    known: set[bytes] = set()
+    for _ in range(WARM_UP):
+        answer(make(draw))
+    tries = 0
+    while len(times) < count:
+        request = make(draw)
+        text = request.SerializeToString(deterministic=True)
+        tries += 1
+        # A small city may not have so many different ones.
+        if text in known and tries < 10 * count:
+            continue
+        known.add(text)
+        began = time.perf_counter()
+        answers.append(answer(request))
+        times.append(time.perf_counter() - began)
+    times.sort()
+
+    def at(q: float) -> float:
+        return round(times[min(count - 1, int(q * count))] * 1000, 1)
+
+    return {
+        "asked": count,
+        "p50_ms": at(0.5),
+        "p99_ms": at(0.99),
+        "most_ms": at(1),
+        "answers": round(sum(answers) / count, 1),
+        "empty": round(answers.count(0) / count, 3),
+    }
+
+
 def sample_of(city: City) -> list[Seen]:
-    """Reads of the city, any as likely as another; kept beside it."""
+    """Every read of some plates, any plate as likely as another; kept beside the city."""
     kept = city.folder / "sample.json"
     if not kept.exists():
         found = apart(
             city,
             "SELECT plate, checkpoint, toUnixTimestamp64Micro(captured_at) FROM sightings "
-            "WHERE cityHash64(position, {seed:UInt64}) % {one_in:UInt64} = 0 "
-            "ORDER BY cityHash64(position)",
+            "WHERE cityHash64(plate, {seed:UInt64}) % {one_in:UInt64} = 0 "
+            "ORDER BY plate, captured_at",
             seed=city.plan.seed,
-            one_in=max(1, city.reads // SAMPLE),
+            one_in=max(1, city.plan.vehicles // SAMPLE),
         )
         kept.write_text(json.dumps(found))
     return [Seen(*read) for read in json.loads(kept.read_text())]
+
+
+def _head(address: str) -> int:
+    with grpc.insecure_channel(address) as channel:
+        return OperationsServiceStub(channel).GetStatus(GetStatusRequest()).head.position
 
 
 @contextmanager
@@ -240,8 +141,10 @@ def ingesting(address: str, rate: float, seconds: float) -> Iterator[None]:
         cwd=ROOT, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
+        head = _head(address)
         # It prepares its reads first.
-        time.sleep(3)
+        while _head(address) == head and load.poll() is None:
+            time.sleep(0.2)
         yield
         if load.poll() is not None:
             raise RuntimeError("the load ended before the questions did")
@@ -257,6 +160,7 @@ def questions(
     ingest: float = 0,
     report: Callable[[dict[str, Any]], None] = lambda _: None,
     stub: InvestigationServiceStub | None = None,
+    cpu: Callable[[], float] | None = None,
 ) -> list[dict[str, Any]]:
     """A row a kind of question whose name begins with one of `names` (none: every kind).
 
@@ -267,16 +171,17 @@ def questions(
         sample_of(city)
         server = Server(city.folder)
         try:
-            with server.channel() as channel, ingesting(server.address, ingest, 600):
+            with server.channel() as channel, ingesting(server.address, ingest, 1200):
                 stub = InvestigationServiceStub(channel)
-                return questions(city, names, count, ingest, report, stub)
+                cpu = None if ingest else partial(cpu_of, server.process.pid)
+                return questions(city, names, count, ingest, report, stub, cpu)
         finally:
             server.stop()
     sample = sample_of(city)
     found = []
     for question in QUESTIONS:
         if not names or question.name.startswith(tuple(names)):
-            row = ask(stub, question, Draw(city, sample), count or question.count)
+            row = ask(stub, question, Draw(city, sample), count or question.count, cpu)
             row |= {"city_reads": city.reads, "days": city.days}
             row |= {"reads_per_s_meanwhile": ingest} if ingest else {}
             found.append(row)
@@ -286,7 +191,15 @@ def questions(
 
 def table_of(found: Sequence[dict[str, Any]]) -> Table:
     """For people."""
-    table = Table("question", "asked", "p50", "p99", "most", "of wanted p50 / p99", "answers")
+    table = Table(
+        Column("question", no_wrap=True),
+        "asked",
+        "p50",
+        "p99",
+        "most",
+        "of wanted p50 / p99",
+        "answers",
+    )
     for row in found:
         if "failed" in row:
             table.add_row(row["benchmark"], row["failed"][:60])
@@ -304,18 +217,11 @@ def table_of(found: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)
-
-
-def _stamp(at: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp
-
-
-def _range(start: datetime, end: datetime) -> TimeRange:
-    return TimeRange(start_time=_stamp(start), end_time=_stamp(end))
+def cpu_of(pid: int) -> float:
+    """Seconds that a process and its children have had of the processors."""
+    process = psutil.Process(pid)
+    times = [p.cpu_times() for p in (process, *process.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
 
 
 def main() -> None:

@@ -1,0 +1,53 @@
+"""Investigations over a whole city: loading it, its disk, every question quiet and under ingest,
+and the same on the plain design.
+
+Always true here: a city that is there is used again; one that was begun is gone on with.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.city import City, Plan, city, disk, settle
+from tests.benchmarks.plain_questions import plain_questions
+from tests.benchmarks.questions import questions
+
+_SETTLE_SECONDS = 900
+# Reads/s that come in, and questions of each kind meanwhile.
+_INGEST, _MOST = 2_000, 200
+
+
+def investigations(
+    folder: Path, reads: int, count: int, seconds: float, report: Callable[[dict[str, Any]], None]
+) -> None:
+    """Reports a row a kind of question and way of asking it.
+
+    `count`: questions of each kind (0: 2,000, of the slow ones 500); `seconds`: that PostgreSQL
+    has for loading.
+    """
+    # In a process of its own, so that the engine's data is free for the server.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        made, sizes = pool.submit(_made, folder, Plan(reads)).result()
+    report(
+        {"benchmark": "a city is loaded", "reads": made.reads, "seconds": made.seconds}
+        | {"per_s": round(made.reads / max(made.seconds, 0.1))}
+    )
+    each = {table: round(size / made.reads, 2) for table, size in sizes.items()}
+    total = round(sum(sizes.values()) / made.reads, 1)
+    report({"benchmark": "disk, bytes a read", "all_tables": total, **each})
+    quiet = {row["benchmark"]: row for row in questions(made, count=count, report=report)}
+    for row in questions(made, count=min(count or _MOST, _MOST), ingest=_INGEST):
+        before = quiet[row["benchmark"]].get("p99_ms")
+        if before and "p99_ms" in row:
+            row |= {"of_the_quiet_p99": round(row["p99_ms"] / before, 2)}
+        report(row | {"benchmark": f"{row['benchmark']}, {_INGEST:,} reads/s meanwhile"})
+    plain_questions(made, seconds, count, report)
+
+
+def _made(folder: Path, plan: Plan) -> tuple[City, dict[str, int]]:
+    made = city(folder, plan)
+    with made.opened() as (_, client, _):
+        settle(client, _SETTLE_SECONDS)
+        return made, disk(client)
