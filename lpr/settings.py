@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     """Another ONNX detector with our detector's output."""
     detector_threshold: float = Field(default=0.3, ge=0, le=1)
     """The detector's score a box must have."""
-    picture_sides: Annotated[tuple[int, ...], NoDecode] = (480, 800)
+    picture_sides: Annotated[tuple[int, ...], NoDecode] = (400, 960)
     """Pixels of the longer side at which a picture is looked at, a pass each."""
     video_sides: Annotated[tuple[int, ...], NoDecode] = (640,)
     """The same for frames of a video or camera."""
