@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client, Row
+from projections.movements import passages_of
 from projections.requests import Filter, Span, by_format, filter_of, instant_of, limit_of, span_of
-from projections.travel import CLOCK_AHEAD, TOP_SPEED, Place, farthest, places
+from projections.travel import CLOCK_AHEAD, CLOCKS_APART, TOP_SPEED, Place, farthest, places
+from projections.visits import MISSED_EXIT, PassageOf
 from proto.ring.v1.common_pb2 import TimeRange
 from proto.ring.v1.investigation_pb2 import CloneSuspect, ListCloneSuspectsRequest, Passage
 from ring.errors import InvalidRequest
@@ -24,7 +26,6 @@ from ring.values import from_micros
 _DAY = 86_400 * 1_000_000
 _LONGEST = 92 * _DAY
 _SURE = 0.8
-_MISSED_EXIT = "missed-exit"
 
 
 @dataclass(frozen=True)
@@ -82,24 +83,21 @@ def clone_suspects(client: Client, hunt: Hunt) -> list[CloneSuspect]:
             "queries/wrong_clocks", plates=plates, ahead=CLOCK_AHEAD, **bounds
         )
     }
-    passages = dict(
-        map(tuple, client.rows("queries/passages_of", plates=plates, end=hunt.span.end))
-    )
+    passages = passages_of(client, plates)
     suspects = []
     codes = list(known)
-    for plate, first_at, second_at, here, there, metres, speed, _ in rows:
+    for plate, first_at, second_at, here, there, metres, speed, proof, _ in rows:
         if (plate, first_at) in wrong or (plate, second_at) in wrong:
             continue
         first = _passage_at(passages[plate], codes[here - 1], first_at)
         second = _passage_at(passages[plate], codes[there - 1], second_at)
-        twice = _MISSED_EXIT in second.anomalies
-        proof = speed > hunt.top_speed
+        twice = MISSED_EXIT in second.anomalies
         if proof or twice:
             suspects.append(
                 CloneSuspect(
                     plate=plate,
-                    first=first,
-                    second=second,
+                    first=_message(first),
+                    second=_message(second),
                     implied_speed_kmh=speed,
                     distance_km=metres / 1000,
                     hint=not proof,
@@ -121,6 +119,7 @@ def _pairs(client: Client, hunt: Hunt, known: Mapping[str, Place]) -> Sequence[R
         # Whoever takes longer than this between any two was not too fast.
         farthest=int(max(farthest(known) / hunt.top_speed * 3600, 1) * 1_000_000) + 1_000_000,
         top_speed=hunt.top_speed,
+        clocks_apart=CLOCKS_APART,
         hints=hunt.hints,
         format=hunt.asked.expression,
         min_confidence=hunt.asked.min_confidence,
@@ -129,15 +128,18 @@ def _pairs(client: Client, hunt: Hunt, known: Mapping[str, Place]) -> Sequence[R
     )
 
 
-def _passage_at(passages: Sequence[Row], checkpoint: str, at: int) -> Passage:
+def _passage_at(passages: Sequence[PassageOf], checkpoint: str, at: int) -> PassageOf:
     """The passage that a read at that instant belongs to."""
-    (code, direction, began, reads, anomalies) = max(
-        (p for p in passages if p[0] == checkpoint and p[2] <= at), key=lambda p: p[2]
+    return max(
+        (p for p in passages if p.checkpoint == checkpoint and p.at <= at), key=lambda p: p.at
     )
+
+
+def _message(passage: PassageOf) -> Passage:
     return Passage(
-        checkpoint=code,
-        direction=direction,
-        at=from_micros(began),
-        reads=reads,
-        anomalies=anomalies,
+        checkpoint=passage.checkpoint,
+        direction=passage.direction,  # type: ignore[arg-type]
+        at=from_micros(passage.at),
+        reads=passage.reads,
+        anomalies=passage.anomalies,
     )

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from math import comb, expm1, log10
 
 from projections.clickhouse import Client
+from projections.flows import QUARTER
 from projections.requests import (
-    EARLIEST,
-    LATEST,
     Filter,
     Span,
     by_format,
@@ -176,8 +175,6 @@ def places_of(request: FindCommonPlatesRequest) -> Places:
     scenes = []
     for scene in request.scenes:
         span = span_of(scene.range)
-        if span.start == EARLIEST or span.end == LATEST:
-            raise InvalidRequest("each scene needs both ends of its range")
         scenes.append((code_of(scene.checkpoint, "checkpoint"), span.start, span.end))
     if request.min_scenes > len(scenes):
         raise InvalidRequest(
@@ -199,10 +196,19 @@ def places_of(request: FindCommonPlatesRequest) -> Places:
 
 def common_plates(client: Client, places: Places) -> list[CommonPlate]:
     """Those at most scenes first, then in order of plate."""
-    width = max(_FINEST, sum(end - start for _, start, end in places.scenes) // _MOST_STRETCHES)
+    first, last, _ = client.rows("queries/flow_extent")[0]
+    kept = Span(first * QUARTER, (last + 1) * QUARTER)
+    within = [
+        (checkpoint, max(start, kept.start), min(end, kept.end), number)
+        for number, (checkpoint, start, end) in enumerate(places.scenes)
+    ]
+    within = [scene for scene in within if scene[1] < scene[2]]
+    if not within:
+        return []
+    width = max(_FINEST, sum(end - start for _, start, end, _ in within) // _MOST_STRETCHES)
     scenes = [
         (checkpoint, stretch, start, end, number)
-        for number, (checkpoint, start, end) in enumerate(places.scenes)
+        for checkpoint, start, end, number in within
         for stretch in _stretches(start, end - 1, width)
     ]
     parameters = places.asked.parameters

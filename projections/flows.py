@@ -20,7 +20,8 @@ from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest, ListFlowsRes
 from ring.values import from_micros
 
 _SECOND = 1_000_000
-_QUARTER = 900 * _SECOND
+# Microseconds.
+QUARTER = 900 * _SECOND
 _HOUR = 3600
 # Quarters a statement, and fewer than which counting is cheaper than keeping.
 _AT_ONCE, _WORTH_KEEPING = 2_000, 500
@@ -60,11 +61,11 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
     if traffic.asked.checkpoints and not set(traffic.asked.checkpoints) & set(checkpoints):
         return ListFlowsResponse(time_zone=str(traffic.zone))
     kept = Span(
-        max(traffic.span.start, first * _QUARTER), min(traffic.span.end, (last + 1) * _QUARTER)
+        max(traffic.span.start, first * QUARTER), min(traffic.span.end, (last + 1) * QUARTER)
     )
     usual: dict[_Key, float] = {}
     if traffic.compare and kept.start < kept.end:
-        since = max(kept.start - (_WEEKS * 7 * 24 + 2) * _HOUR * _SECOND, first * _QUARTER)
+        since = max(kept.start - (_WEEKS * 7 * 24 + 2) * _HOUR * _SECOND, first * QUARTER)
         counts = _counts(client, replace(traffic, span=Span(since, kept.end)), codes)
         usual = _usual(counts, traffic.zone, kept, first * 900)
         counts = {k: n for k, n in counts.items() if k[3] * _SECOND >= kept.start - _HOUR * _SECOND}
@@ -72,7 +73,7 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
             counts = _counts(client, replace(traffic, span=kept), codes)
     else:
         counts = _counts(client, replace(traffic, span=kept), codes)
-    whole = Span(kept.start, min(kept.end, last * _QUARTER))
+    whole = Span(kept.start, min(kept.end, last * QUARTER))
     return ListFlowsResponse(
         time_zone=str(traffic.zone),
         flows=[
@@ -137,8 +138,8 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
     if span.start >= span.end:
         return {}
     # Quarters that the span has whole; the others are counted by themselves.
-    begin, end = -(-span.start // _QUARTER), span.end // _QUARTER
-    edges = {span.start // _QUARTER, (span.end - 1) // _QUARTER}
+    begin, end = -(-span.start // QUARTER), span.end // QUARTER
+    edges = {span.start // QUARTER, (span.end - 1) // QUARTER}
     edges = {q for q in edges if not begin <= q < end}
     live: set[_Live] = {(c, q) for c in codes for q in edges}
     found: dict[_Key, int] = {}
@@ -177,7 +178,7 @@ def _refresh(client: Client, bounds: dict[str, object]) -> set[_Live]:
     keys = sorted(settled, key=lambda k: (k[1], k[0]))
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
-        whole = Span(0, (_LAST_QUARTER + 1) * _QUARTER)
+        whole = Span(0, (_LAST_QUARTER + 1) * QUARTER)
         counted = {(c, q): counts for c, q, counts in _count(client, some, whole)}
         client.run(
             "queries/save_flows",

@@ -1,42 +1,200 @@
-"""Timelines: one plate's passages and visits.
+"""Timelines: one plate's passages and visits, with what is odd about them.
 
-Always true here: what a passage and a visit are is decided in ClickHouse, by the views of
-sql/schema/06_timelines.sql; this module only formats.
+Always true here: which reads are one passage is decided in ClickHouse, by the view of
+sql/schema/06_timelines.sql; visits in visits.py, folds in folding.py. A passage all of whose reads
+fold into another plate's is shown and counts for nothing else.
 """
 
-from projections.clickhouse import Client
-from projections.requests import Span
-from proto.ring.v1.investigation_pb2 import GetTimelineResponse, Passage, Visit
-from ring.values import from_micros
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, pairwise
+
+from projections.clickhouse import Client, Row
+from projections.clocks import Capture, went_back
+from projections.folding import SURE, Read, beside, folds, taken_in
+from projections.requests import EARLIEST, LATEST, Span
+from projections.travel import CLOCK_AHEAD, places, too_fast
+from projections.visits import PassageOf, Stay, note_missed, visits_of
+from proto.ring.v1.events_pb2 import StoredRead
+from proto.ring.v1.investigation_pb2 import Fold, GetTimelineResponse, Passage, Visit
+from ring.store import EventLog, unseal
+from ring.values import from_micros, read_id
+
+_STRETCH = 10_000_000
+_LATE = 60_000_000
+_UNSURE = 0.6
+_WHOLE = Span(EARLIEST, LATEST)
+
+_Members = dict[int, list[int]]
 
 
-def timeline_of(client: Client, plate: str, span: Span) -> GetTimelineResponse:
+def timeline_of(
+    client: Client, log: EventLog, plate: str, span: Span = _WHOLE
+) -> GetTimelineResponse:
     """Passages whose time lies in the span; visits that overlap it by what is known of them.
 
     Both in order of time.
     """
-    rows = client.rows("queries/timeline", plate=plate, start=span.start, end=span.end)
-    if not rows:
-        return GetTimelineResponse()
-    ((passages, visits),) = rows
-    return GetTimelineResponse(
-        passages=[
-            Passage(
-                checkpoint=checkpoint,
-                direction=direction,
-                at=from_micros(at),
-                reads=reads,
-                anomalies=anomalies,
-            )
-            for checkpoint, direction, at, reads, anomalies in passages
-        ],
-        visits=[
-            Visit(
-                entered_at=None if entered is None else from_micros(entered),
-                exited_at=None if exited is None else from_micros(exited),
-                entry_checkpoint=entry,
-                exit_checkpoint=exit_,
-            )
-            for entered, exited, entry, exit_ in visits
-        ],
+    passages = _plain(client, [plate]).get(plate, [])
+    rows = client.rows("queries/timeline_reads", plate=plate)
+    reads = [Read(plate, *row[:7]) for row in rows]
+    members = _members(passages, reads)
+    found = _folds(client, log, reads)
+    for number, indexes in members.items():
+        if indexes:
+            passages[number].until = max(reads[i].at for i in indexes)
+            passages[number].counts = not all(reads[i] in found for i in indexes)
+    note_missed(passages)
+    _note_travel(client, passages)
+    within = [n for n, p in enumerate(passages) if span.start <= p.at < span.end]
+    _note_captures(log, passages, rows, {n: members[n] for n in within})
+    into = taken_in(found, plate)
+    own = {n: [reads[i] for i in members[n]] for n in within}
+    taken = {n: [r for o in own[n] for r in into.get(o, [])] for n in within}
+    away = {n: found[own[n][0]] for n in within if not passages[n].counts}
+    ids = _read_ids(log, [*chain.from_iterable(taken.values()), *away.values()])
+    answer = GetTimelineResponse(
+        visits=[visit(s) for s in visits_of(passages) if s.overlaps(span.start, span.end)]
+    )
+    for n in within:
+        passage = _passage(
+            passages[n], max((r.confidence for r in own[n]), default=0.0), len(taken[n])
+        )
+        passage.folds.extend(_fold(r, ids) for r in taken[n])
+        if n in away:
+            passage.folded_into.CopyFrom(_fold(away[n], ids))
+        answer.passages.append(passage)
+    return answer
+
+
+def passages_of(client: Client, plates: Sequence[str]) -> dict[str, list[PassageOf]]:
+    """The passages of some plates, with what was missed between them; folds are not looked for."""
+    found = _plain(client, plates)
+    for passages in found.values():
+        note_missed(passages)
+    return found
+
+
+def _plain(client: Client, plates: Sequence[str]) -> dict[str, list[PassageOf]]:
+    rows = client.rows("queries/passages_of", plates=plates)
+    return {
+        plate: [
+            PassageOf(checkpoint, direction, at, reads, until=at)
+            for checkpoint, direction, at, reads in passages
+        ]
+        for plate, passages in rows
+    }
+
+
+def _members(passages: Sequence[PassageOf], reads: Sequence[Read]) -> _Members:
+    """The indexes of each passage's reads: those from its first on, up to the next at its place."""
+    at_place: dict[tuple[str, int], list[int]] = {}
+    for index, read in enumerate(reads):
+        at_place.setdefault((read.checkpoint, read.direction), []).append(index)
+    by_place: dict[tuple[str, int], list[int]] = {}
+    for number, passage in enumerate(passages):
+        by_place.setdefault((passage.checkpoint, passage.direction), []).append(number)
+    members: _Members = {n: [] for n in range(len(passages))}
+    for place, numbers in by_place.items():
+        begins = [passages[n].at for n in numbers]
+        for index in at_place.get(place, ()):
+            # What came between the two questions may be in one of them alone.
+            if number := bisect_right(begins, reads[index].at):
+                members[numbers[number - 1]].append(index)
+    return members
+
+
+def _folds(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[Read, Read]:
+    keys = beside(reads, _STRETCH)
+    if not keys:
+        return {}
+    rows = client.rows("queries/beside", width=_STRETCH, keys=sorted(keys), sure=SURE)
+    near = {Read(*row) for row in rows}
+    confidences = [r.confidence for r in near]
+    if len(set(confidences)) < len(confidences):
+        # Equally sure reads go by their ids, which the log alone can tell.
+        ids = _read_ids(log, sorted(near, key=lambda r: r.position))
+        found = folds(replace(r, order=ids.get((r.log, r.position), "")) for r in near)
+        return {replace(a, order=""): replace(b, order="") for a, b in found.items()}
+    return folds(near)
+
+
+def _note_travel(client: Client, passages: Sequence[PassageOf]) -> None:
+    moving = [p for p in passages if p.counts]
+    if all(a.checkpoint == b.checkpoint for a, b in pairwise(moving)):
+        return
+    known = places(client)
+    for before, passage in pairwise(moving):
+        here, there = known.get(before.checkpoint), known.get(passage.checkpoint)
+        if here and there and too_fast(here, there, passage.at - before.until):
+            passage.anomalies.append("impossible-travel")
+
+
+def _note_captures(
+    log: EventLog, passages: Sequence[PassageOf], rows: Sequence[Row], members: _Members
+) -> None:
+    """What is odd about the reads themselves."""
+    captures = {
+        i: Capture(log_id, position, at, received)
+        for own in members.values()
+        for i in own
+        for _, _, _, at, _, log_id, position, _, received, _ in [rows[i]]
+    }
+    back = went_back(log, [c for c in captures.values() if c.log == log.log_id])
+    for number, own in members.items():
+        anomalies = passages[number].anomalies
+        if own and max(rows[i][4] for i in own) < _UNSURE:
+            anomalies.append("low-confidence")
+        if any(
+            rows[i][9] or captures[i].at > captures[i].received + CLOCK_AHEAD or captures[i] in back
+            for i in own
+        ):
+            anomalies.append("clock-skew")
+        if any(captures[i].received > captures[i].at + _LATE for i in own):
+            anomalies.append("late-arrival")
+
+
+def _read_ids(log: EventLog, reads: Sequence[Read]) -> Mapping[tuple[str, int], str]:
+    """Read ids by log and position, as far as the log still has the reads."""
+    ours = sorted({r.position for r in reads if r.log == log.log_id})
+    if not ours:
+        return {}
+    ids = {}
+    for event in log.select_positions(ours):
+        stored = StoredRead.FromString(unseal(event.state))
+        ids[log.log_id, event.id] = str(
+            read_id(stored.reader_id, stored.epoch, stored.read.sequence)
+        )
+    return ids
+
+
+def _passage(passage: PassageOf, confidence: float, taken: int) -> Passage:
+    return Passage(
+        checkpoint=passage.checkpoint,
+        direction=passage.direction,  # type: ignore[arg-type]
+        at=from_micros(passage.at),
+        reads=passage.reads + taken,
+        anomalies=passage.anomalies,
+        until=from_micros(passage.until),
+        confidence=confidence,
+    )
+
+
+def _fold(read: Read, ids: Mapping[tuple[str, int], str]) -> Fold:
+    return Fold(
+        plate=read.plate,
+        captured_at=from_micros(read.at),
+        confidence=read.confidence,
+        read_id=ids.get((read.log, read.position), ""),
+    )
+
+
+def visit(stay: Stay) -> Visit:
+    """As the protocol has it."""
+    return Visit(
+        entered_at=from_micros(stay.entry.at) if stay.entry else None,
+        exited_at=from_micros(stay.exit.at) if stay.exit else None,
+        entry_checkpoint=stay.entry.checkpoint if stay.entry else "",
+        exit_checkpoint=stay.exit.checkpoint if stay.exit else "",
     )

@@ -10,19 +10,20 @@ for more than two minutes while the vehicle is read elsewhere may count on the w
 alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client
+from projections.movements import passages_of, visit
 from projections.requests import EARLIEST, LATEST, duration_of, instant_of, limit_of
+from projections.visits import ENTRY, PassageOf, Stay, crossings_of, visits_of
 from proto.ring.v1.investigation_pb2 import (
     ListPresentRequest,
     ListPresentResponse,
     PresentVehicle,
-    Visit,
 )
-from ring.values import from_micros
 
 _SLACK = 120_000_000
 # So many plates are looked at one by one; where more were seen since, the reads are gone through.
@@ -55,27 +56,32 @@ def present_at(client: Client, moment: Moment) -> ListPresentResponse:
     sure, first, unsure = _candidates(client, moment, past=False)
     if len(unsure) > _MOST_UNSURE:
         sure, first, unsure = _candidates(client, moment, past=True)
-    bounds = {"at": moment.at, "earliest": moment.earliest, "latest": moment.latest}
-    plates = [plate for _, plate in first]
-    found = client.rows("queries/present_of", plates=plates + unsure, **bounds)
+    found = []
+    for plate, passages in passages_of(client, [*(plate for _, plate in first), *unsure]).items():
+        stay = _stay_at(passages, moment)
+        if stay and stay.entry:
+            found.append((stay.entry.at, plate, stay))
+    found.sort(key=lambda item: item[:2])
     doubtful = set(unsure)
-    total = sure + sum(plate in doubtful for plate, *_ in found)
-    rows = sorted(found, key=lambda row: (row[1], row[0]))
+    total = sure + sum(plate in doubtful for _, plate, _ in found)
     return ListPresentResponse(
         total=total,
         vehicles=[
-            PresentVehicle(
-                plate=plate,
-                visit=Visit(
-                    entered_at=from_micros(entered),
-                    exited_at=None if exited is None else from_micros(exited),
-                    entry_checkpoint=entry,
-                    exit_checkpoint=exit_,
-                ),
-            )
-            for plate, entered, exited, entry, exit_ in rows[: moment.limit]
+            PresentVehicle(plate=plate, visit=visit(stay))
+            for _, plate, stay in found[: moment.limit]
         ],
     )
+
+
+def _stay_at(passages: Sequence[PassageOf], moment: Moment) -> Stay | None:
+    """The visit that goes on at that time, where it began within the times asked for."""
+    crossings = [p for p in crossings_of(passages) if p.at <= moment.at]
+    if not crossings or crossings[-1].direction != ENTRY:
+        return None
+    entry = crossings[-1]
+    if not moment.earliest <= entry.at <= moment.latest:
+        return None
+    return next(s for s in visits_of(passages) if s.entry is entry)
 
 
 def _candidates(

@@ -3,6 +3,9 @@
 Always true here: a page token pins the positions that the first page was answered at, so pages
 neither repeat nor skip while reads arrive; it holds a digest of its question and is good for no
 other.
+
+A fuzzy search names beforehand what the OCR could have read for the plate, from the model of
+ring/confusion.py, and looks those up; so its order depends on the pattern and on nothing kept.
 """
 
 import base64
@@ -10,10 +13,12 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
-from projections.clickhouse import Client
-from projections.requests import EARLIEST, LATEST, Span, span_of
+from projections.clickhouse import Client, Row
+from projections.likeness import Likeness, likeness_of
+from projections.requests import EARLIEST, LATEST, Filter, Span, filter_of, span_of
 from proto.ring.v1.investigation_pb2 import (
     PlateSummary,
     SearchPlatesRequest,
@@ -33,8 +38,9 @@ class Page:
     """One page of a search, checked."""
 
     like: str
+    likeness: Likeness | None
     span: Span
-    checkpoints: Sequence[str]
+    asked: Filter
     size: int
     question: str
     after: str
@@ -52,15 +58,21 @@ def page_of(request: SearchPlatesRequest) -> Page:
     if len(pattern) > _LONGEST_PATTERN:
         raise InvalidRequest(f"the pattern is longer than {_LONGEST_PATTERN} characters")
     span = span_of(request.range)
-    checkpoints = sorted(set(request.checkpoints))
+    asked = filter_of(
+        checkpoints=request.checkpoints,
+        direction=request.direction,
+        region=request.region,
+        min_confidence=request.min_confidence,
+    )
     question = hashlib.sha256(
-        json.dumps([pattern, span.start, span.end, checkpoints]).encode()
+        json.dumps([pattern, request.fuzzy, span.start, span.end, astuple(asked)]).encode()
     ).hexdigest()[:32]
+    likeness = likeness_of(pattern) if request.fuzzy else None
     after, pins = "", None
     if request.page_token:
         after, pins = _token_of(request.page_token, question)
     size = min(request.page_size or _DEFAULT_SIZE, _MOST)
-    return Page(like_of(pattern), span, checkpoints, size, question, after, pins)
+    return Page(like_of(pattern), likeness, span, asked, size, question, after, pins)
 
 
 def like_of(pattern: str) -> str:
@@ -76,32 +88,40 @@ def search(client: Client, page: Page) -> SearchPlatesResponse:
         raise InvalidRequest(
             "page_token is of a log that is no longer followed: ask for the first page again"
         )
-    asked = {
+    if not pins:
+        return SearchPlatesResponse()
+    asked: dict[str, Any] = {
         "pattern": page.like,
         "after": page.after,
         "logs": list(pins),
         "pins": list(pins.values()),
         "rows": page.size + 1,
+        "fuzzy": False,
+        "candidates": [],
     }
-    if not pins:
-        return SearchPlatesResponse()
-    if page.span == _EVERYTHING and not page.checkpoints:
-        rows = client.rows("queries/search", **asked)
+    if page.likeness:
+        scores = page.likeness.scores(client, list(pins), list(pins.values()))
+        asked |= {
+            "pattern": "%",
+            "after": "",
+            "fuzzy": True,
+            "candidates": list(scores),
+            "rows": len(scores),
+        }
+        rows = sorted(_rows(client, page, asked), key=lambda row: (-scores[row[0]], row[0]))
+        # The plates of pages before come first again: what is read is what was asked at first.
+        done = [n for n, row in enumerate(rows, 1) if row[0] == page.after]
+        rows = rows[done[0] if done else 0 :]
     else:
-        rows = client.rows(
-            "queries/search_filtered",
-            **asked,
-            start=page.span.start,
-            end=page.span.end,
-            checkpoints=list(page.checkpoints),
-        )
+        scores = {}
+        rows = list(_rows(client, page, asked))
     summaries = [
         PlateSummary(
             plate=plate,
             reads=reads,
             first_seen=from_micros(first),
             last_seen=from_micros(last),
-            score=1.0,
+            score=scores.get(plate, 1.0),
             region=region,
         )
         for plate, reads, first, last, region in rows[: page.size]
@@ -110,6 +130,19 @@ def search(client: Client, page: Page) -> SearchPlatesResponse:
     if len(rows) > page.size:
         token = _token(summaries[-1].plate, pins, page.question)
     return SearchPlatesResponse(plates=summaries, next_page_token=token)
+
+
+def _rows(client: Client, page: Page, asked: dict[str, Any]) -> Sequence[Row]:
+    if page.span == _EVERYTHING and page.asked == Filter():
+        return client.rows("queries/search", **asked)
+    return client.rows(
+        "queries/search_filtered",
+        **asked,
+        **page.asked.parameters,
+        country=page.asked.country,
+        start=page.span.start,
+        end=page.span.end,
+    )
 
 
 def _token(after: str, pins: Mapping[str, int], question: str) -> str:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import grpc
 import structlog
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import ClickHouseError, Client
 from projections.clones import clone_suspects, hunt_of
@@ -42,7 +43,6 @@ from proto.ring.v1.operations_pb2 import (
 )
 from proto.ring.v1.operations_pb2_grpc import ProjectionServiceServicer
 from ring.errors import NotBuilt, NotInTime, StateForbids, Unavailable
-from ring.rpc.clock import now
 from ring.values import plate_of
 
 _T = TypeVar("_T")
@@ -79,8 +79,6 @@ class Investigation(InvestigationServiceServicer):
     ) -> pb.SearchPlatesResponse:
         """Which plates match a pattern."""
         check_purpose(request.purpose)
-        if request.fuzzy:
-            raise NotBuilt("fuzzy search is not there yet: ask with fuzzy left out")
         page = page_of(request)
         await self._wait(request.at_least, context)
         return await self._ask(lambda client: search(client, page))
@@ -107,7 +105,8 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         plate, span = plate_of(request.plate), span_of(request.range)
         await self._wait(request.at_least, context)
-        return await self._ask(lambda client: timeline_of(client, plate, span))
+        log = self._side.log
+        return await self._ask(lambda client: timeline_of(client, log, plate, span))
 
     async def ListFlows(  # noqa: N802
         self, request: pb.ListFlowsRequest, context: _Context
@@ -142,7 +141,7 @@ class Investigation(InvestigationServiceServicer):
     ) -> pb.ListCloneSuspectsResponse:
         """Which plates two vehicles seem to carry."""
         check_purpose(request.purpose)
-        hunt = hunt_of(request, now())
+        hunt = hunt_of(request, _now())
         await self._wait(request.at_least, context)
         found = await self._ask(lambda client: clone_suspects(client, hunt))
         return pb.ListCloneSuspectsResponse(suspects=found)
@@ -153,7 +152,7 @@ class Investigation(InvestigationServiceServicer):
         """Who is inside the ring at a time."""
         check_purpose(request.purpose)
         max_visit = self._city.max_visit // timedelta(microseconds=1)
-        moment = moment_of(request, now(), max_visit)
+        moment = moment_of(request, _now(), max_visit)
         await self._wait(request.at_least, context)
         return await self._ask(lambda client: present_at(client, moment))
 
@@ -256,3 +255,9 @@ class Projections(ProjectionServiceServicer):
             cancelled.set()
             # Nobody may be left to hear how it failed.
             building.add_done_callback(lambda f: f.exception())
+
+
+def _now() -> Timestamp:
+    now = Timestamp()
+    now.GetCurrentTime()
+    return now

@@ -13,6 +13,8 @@ from projections.clickhouse import Client
 TOP_SPEED = 200.0
 # A clock that is further ahead than this is wrong, microseconds.
 CLOCK_AHEAD = 10_000_000
+# How far two readers' clocks may be apart, microseconds: so much longer a vehicle may have had.
+CLOCKS_APART = 2_000_000
 _EARTH_KM = 6371.0088
 _SHORTEST = 1_000_000
 
@@ -29,6 +31,11 @@ def kilometres(a: Place, b: Place) -> float:
     (lat_a, lon_a), (lat_b, lon_b) = map(_radians, (a, b))
     h = sin((lat_b - lat_a) / 2) ** 2 + cos(lat_a) * cos(lat_b) * sin((lon_b - lon_a) / 2) ** 2
     return 2 * _EARTH_KM * asin(min(1.0, sqrt(h)))
+
+
+def too_fast(here: Place, there: Place, gap: int) -> bool:
+    """Whether no vehicle gets from here to there in that time, microseconds."""
+    return kilometres(here, there) * 3600 * 1_000_000 > TOP_SPEED * (max(gap, 0) + CLOCKS_APART)
 
 
 def speed(km: float, micros: int) -> float:

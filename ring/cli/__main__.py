@@ -15,6 +15,8 @@ import typer
 
 from ring.cli import (
     alerts,
+    clones,
+    flows,
     hotlists,
     investigation,
     keeping,
@@ -37,11 +39,11 @@ app = typer.Typer(
 app.command()(investigation.search)
 app.command()(investigation.timeline)
 app.command()(investigation.reads)
-app.command()(investigation.flows)
+app.command()(flows.flows)
 app.command()(pictures.picture)
 app.command()(patterns.companions)
 app.command()(patterns.common)
-app.command()(patterns.clones)
+app.command()(clones.clones)
 app.command()(patterns.present)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(hotlists.app, name="hotlist")

@@ -1,4 +1,4 @@
-"""`ring search`, `timeline`, `reads` and `flows`: plate histories out."""
+"""`ring search`, `timeline` and `reads`: plate histories out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ import typer
 
 from ring.cli.connection import connect
 from ring.cli.export import Export, Force, destination
-from ring.cli.options import AtLeast, Case, Checkpoints, From, Json, Reason, Server, Timeout, To
+from ring.cli.options import (
+    AtLeast,
+    Case,
+    Checkpoints,
+    Direction,
+    From,
+    Json,
+    MinConfidence,
+    Reason,
+    Region,
+    Server,
+    Timeout,
+    To,
+    direction_of,
+)
 from ring.cli.output import count, note, print_json, print_table, show_direction
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
@@ -18,6 +32,7 @@ from ring.cli.times import positions, show_duration, show_time, time_range
 if TYPE_CHECKING:
     from proto.ring.v1.investigation_pb2 import (
         GetTimelineResponse,
+        Passage,
         PlateSummary,
         SearchPlatesRequest,
         Visit,
@@ -38,6 +53,9 @@ def search(
     start: From = None,
     end: To = None,
     checkpoint: Checkpoints = None,
+    direction: Direction = None,
+    region: Region = "",
+    min_confidence: MinConfidence = 0.0,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many plates.")] = 100,
     case: Case = None,
     reason: Reason = None,
@@ -60,6 +78,9 @@ def search(
         fuzzy=fuzzy,
         range=time_range(start, end, settings.zone),
         checkpoints=checkpoint,
+        direction=direction_of(direction),  # type: ignore[arg-type]
+        region=region,
+        min_confidence=min_confidence,
         at_least=positions(at_least),
     )
     found: list[PlateSummary] = []
@@ -87,7 +108,7 @@ def search(
                 f"{p.reads:,}",
                 show_time(p.first_seen, settings.zone),
                 show_time(p.last_seen, settings.zone),
-                f"{p.score:.2f}",
+                f"{p.score:.4g}",
             )
             for p in found
         ),
@@ -151,6 +172,14 @@ def timeline(
         _print_timeline(plate, answer, settings)
 
 
+def _folds(passage: Passage) -> Iterator[str]:
+    if passage.HasField("folded_into"):
+        into = passage.folded_into
+        yield f"taken for a misread of {into.plate} ({into.confidence:.2f})"
+    for fold in passage.folds:
+        yield f"with {fold.plate} ({fold.confidence:.2f}), taken for a misread of it"
+
+
 def _print_timeline(plate: str, answer: GetTimelineResponse, settings: Settings) -> None:
     zone = settings.zone
     print_table(
@@ -162,7 +191,7 @@ def _print_timeline(plate: str, answer: GetTimelineResponse, settings: Settings)
                 p.checkpoint,
                 show_direction(p.direction),
                 f"{p.reads:,}",
-                ", ".join(p.anomalies),
+                "; ".join((*p.anomalies, *_folds(p))),
             )
             for p in answer.passages
         ),
@@ -258,52 +287,4 @@ def reads(
         rows,
         right=("confidence",),
         caption=f"times in {settings.time_zone}; ring picture SHA256 -o FILE fetches a picture",
-    )
-
-
-def flows(
-    start: From = None,
-    end: To = None,
-    checkpoint: Checkpoints = None,
-    at_least: AtLeast = None,
-    timeout: Timeout = 60.0,
-    server: Server = None,
-    export: Export = None,
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Passages per checkpoint, direction and hour. No plates, so no purpose."""
-    from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest
-    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
-
-    settings = load()
-    file = destination(export, force)
-    request = ListFlowsRequest(
-        range=time_range(start, end, settings.zone),
-        checkpoints=checkpoint,
-        at_least=positions(at_least),
-    )
-    with connect(server, settings) as channel:
-        answer = InvestigationServiceStub(channel).ListFlows(request, timeout=timeout)
-    if file:
-        file.write(Flow.DESCRIPTOR, answer.flows, noun="flow", as_json=as_json)
-        return
-    if as_json:
-        for flow in answer.flows:
-            print_json(flow)
-        return
-    print_table(
-        count(sum(flow.passages for flow in answer.flows), "passage"),
-        ("hour", "checkpoint", "direction", "passages"),
-        (
-            (
-                show_time(f.hour, settings.zone)[:16],
-                f.checkpoint,
-                show_direction(f.direction),
-                f"{f.passages:,}",
-            )
-            for f in answer.flows
-        ),
-        right=("passages",),
-        caption=f"times in {settings.time_zone}",
     )

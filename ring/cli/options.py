@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ring.cli.failure import CommandError
+
 Server = Annotated[
     str | None,
     typer.Option(
@@ -55,3 +57,33 @@ Timeout = Annotated[
     float,
     typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for the answer."),
 ]
+Direction = Annotated[
+    str | None,
+    typer.Option("--direction", metavar="WAY", help="Only this way: entry or exit."),
+]
+Region = Annotated[
+    str,
+    typer.Option(
+        "--region",
+        metavar="COUNTRY",
+        help="Only plates of this country, e.g. AR.",
+        show_default=False,
+    ),
+]
+MinConfidence = Annotated[
+    float,
+    typer.Option("--min-confidence", min=0.0, max=1.0, help="Only reads at least so sure."),
+]
+Limit = Annotated[
+    int, typer.Option("--limit", min=0, help="At most so many; 0: as the server does.")
+]
+
+
+def direction_of(text: str | None) -> int:
+    """entry or exit as the protocol has it; 0 without. Raises CommandError."""
+    if text is None:
+        return 0
+    try:
+        return {"entry": 1, "exit": 2}[text.strip().lower()]
+    except KeyError:
+        raise CommandError(f"{text!r} is no direction: write entry or exit", 2) from None

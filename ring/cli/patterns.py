@@ -1,4 +1,4 @@
-"""`ring companions`, `common`, `clones` and `present`: questions over many plates at once."""
+"""`ring companions`, `common` and `present`: questions over many plates at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,23 @@ import typer
 from ring.cli.connection import connect
 from ring.cli.export import Export, Force, destination
 from ring.cli.failure import CommandError
-from ring.cli.options import AtLeast, Case, From, Json, Reason, Server, Timeout, To
-from ring.cli.output import print_json, print_table
+from ring.cli.options import (
+    AtLeast,
+    Case,
+    Checkpoints,
+    Direction,
+    From,
+    Json,
+    Limit,
+    MinConfidence,
+    Reason,
+    Region,
+    Server,
+    Timeout,
+    To,
+    direction_of,
+)
+from ring.cli.output import count, print_json, print_table
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
 from ring.cli.times import parse_seconds, parse_timestamp, positions, show_time, time_range
@@ -19,10 +34,6 @@ if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
 
     from proto.ring.v1.investigation_pb2 import Scene
-
-Limit = Annotated[
-    int, typer.Option("--limit", min=0, help="At most so many; 0: as the server does.")
-]
 
 
 def _duration(text: str | None) -> Duration | None:
@@ -43,6 +54,13 @@ def companions(
     min_encounters: Annotated[int, typer.Option("--min-encounters", min=0)] = 0,
     start: From = None,
     end: To = None,
+    checkpoint: Checkpoints = None,
+    direction: Direction = None,
+    same_direction: Annotated[
+        bool, typer.Option("--same-direction", help="Only who passed in the same direction.")
+    ] = False,
+    region: Region = "",
+    min_confidence: MinConfidence = 0.0,
     limit: Limit = 0,
     case: Case = None,
     reason: Reason = None,
@@ -66,6 +84,11 @@ def companions(
         within=_duration(within),
         min_encounters=min_encounters,
         limit=limit,
+        checkpoints=checkpoint,
+        direction=direction_of(direction),  # type: ignore[arg-type]
+        same_direction=same_direction,
+        region=region,
+        min_confidence=min_confidence,
         at_least=positions(at_least),
     )
     with connect(server, settings) as channel:
@@ -85,12 +108,13 @@ def companions(
         return
     print_table(
         f"{len(answer.companions):,} companions of {plate}",
-        ("plate", "encounters", "checkpoints", "score"),
+        ("plate", "encounters", "by chance", "checkpoints", "score"),
         (
-            (c.plate, str(c.encounters), str(c.checkpoints), f"{c.score:.2f}")
+            (c.plate, str(c.encounters), f"{c.expected:.2f}", str(c.checkpoints), f"{c.score:.2f}")
             for c in answer.companions
         ),
-        right=("encounters", "checkpoints", "score"),
+        right=("encounters", "by chance", "checkpoints", "score"),
+        caption="score: -log10 of the chance that so many meetings come about by accident",
     )
 
 
@@ -102,6 +126,9 @@ def common(
         ),
     ],
     min_scenes: Annotated[int, typer.Option("--min-scenes", min=0, help="0: all of them.")] = 0,
+    direction: Direction = None,
+    region: Region = "",
+    min_confidence: MinConfidence = 0.0,
     limit: Limit = 0,
     case: Case = None,
     reason: Reason = None,
@@ -123,6 +150,9 @@ def common(
         scenes=[_scene(text, settings) for text in scenes],
         min_scenes=min_scenes,
         limit=limit,
+        direction=direction_of(direction),  # type: ignore[arg-type]
+        region=region,
+        min_confidence=min_confidence,
         at_least=positions(at_least),
     )
     with connect(server, settings) as channel:
@@ -152,61 +182,6 @@ def _scene(text: str, settings: Settings) -> Scene:
     if not (checkpoint and at and slash and (start or end)):
         raise CommandError(f"{text!r} is no scene: write CHECKPOINT@FROM/TO", 2)
     return Scene(checkpoint=checkpoint, range=time_range(start, end, settings.zone))
-
-
-def clones(
-    start: From = None,
-    end: To = None,
-    limit: Limit = 0,
-    case: Case = None,
-    reason: Reason = None,
-    at_least: AtLeast = None,
-    timeout: Timeout = 60.0,
-    server: Server = None,
-    export: Export = None,
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Pairs of passages that no single vehicle could make."""
-    from proto.ring.v1.investigation_pb2 import CloneSuspect, ListCloneSuspectsRequest
-    from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
-
-    settings = load()
-    file = destination(export, force)
-    request = ListCloneSuspectsRequest(
-        purpose=purpose(case, reason, settings),
-        range=time_range(start, end, settings.zone),
-        limit=limit,
-        at_least=positions(at_least),
-    )
-    with connect(server, settings) as channel:
-        answer = InvestigationServiceStub(channel).ListCloneSuspects(request, timeout=timeout)
-    if file:
-        file.write(
-            CloneSuspect.DESCRIPTOR, answer.suspects, request.purpose, noun="pair", as_json=as_json
-        )
-        return
-    if as_json:
-        for suspect in answer.suspects:
-            print_json(suspect)
-        return
-    print_table(
-        f"{len(answer.suspects):,} pairs",
-        ("plate", "first", "at", "second", "at ", "km/h"),
-        (
-            (
-                s.plate,
-                show_time(s.first.at, settings.zone),
-                s.first.checkpoint,
-                show_time(s.second.at, settings.zone),
-                s.second.checkpoint,
-                f"{s.implied_speed_kmh:.0f}",
-            )
-            for s in answer.suspects
-        ),
-        right=("km/h",),
-        caption=f"times in {settings.time_zone}",
-    )
 
 
 def present(
@@ -255,7 +230,7 @@ def present(
             print_json(vehicle)
         return
     print_table(
-        f"{answer.total:,} vehicles inside, {len(answer.vehicles):,} shown",
+        f"{count(answer.total, 'vehicle')} inside, {len(answer.vehicles):,} shown",
         ("plate", "entered", "at"),
         (
             (v.plate, show_time(v.visit.entered_at, settings.zone), v.visit.entry_checkpoint)

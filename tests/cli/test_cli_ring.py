@@ -182,15 +182,24 @@ def test_status_and_rebuild(ring: Ring) -> None:
     assert len(ring.ask("search", "AB*")) == 2
 
 
-def test_what_does_not_exist_yet_says_so(ring: Ring) -> None:
-    for command in (
-        ("search", "AB123CD", "--fuzzy"),
-        ("companions", "AB123CD"),
-        ("common", "A@2026-04-01/2026-04-02"),
-        ("clones",),
-        ("present",),
-    ):
-        assert "not available in this version" in error_of(ring.show(*command))
+def test_questions_over_many_plates(ring: Ring) -> None:
+    seen = ("--at-least", ring.at_least)
+    first, *_ = ring.ask("search", "AB123CD", "--fuzzy", *seen)
+    assert (first["plate"], first["score"]) == ("AB123CD", 1.0)
+    [met] = ring.ask("companions", "AB123CD", "--within", "10m", "--min-encounters", "1")
+    assert (met["plate"], met["encounters"]) == ("AB124CD", 1)
+    there = ring.ask("common", "A@2026-04-01/2026-04-01", "B@2026-04-01T09:00/2026-04-01T11:00")
+    assert [(p["plate"], p["scenes"]) for p in there] == [("AB123CD", 2)]
+    day = ("--from", "2026-04-01", "--to", "2026-04-01", "--min-confidence", "0.1")
+    [clone] = ring.ask("clones", *day)
+    assert (clone["plate"], clone["second"]["checkpoint"]) == ("AB123CD", "B")
+    assert "AB123CD" in ring.show("clones", *day, "--hints").stdout
+    inside = ring.ask("present", "--at", "2026-04-01T12:00:00Z")
+    assert [v["plate"] for v in inside] == ["AB123CD", "AB124CD"]
+    assert "1 vehicle" in ring.show("present", "--at", "2026-04-01T14:00:00Z").stdout
+    lanes = ring.ask("flows", "--by-lane", "--compare", "--direction", "entry")
+    assert [(f["checkpoint"], f["lane"], f["passages"]) for f in lanes] == [("A", "1", "2")]
+    assert "entry or exit" in error_of(ring.show("flows", "--direction", "up"))
 
 
 def test_entries_come_off_a_list_and_a_reader_is_revoked(ring: Ring) -> None:

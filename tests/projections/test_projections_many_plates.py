@@ -100,7 +100,8 @@ def impossible(reads: list[Seen]) -> set[tuple[str, str, str]]:
         for (at, here), (then, there) in itertools.pairwise(sure):
             kmh = speed(kilometres(PLACES[here], PLACES[there]), then - at)
             assume(not 198 < kmh < 202)
-            if kmh > 200:
+            # Two seconds are allowed for clocks.
+            if speed(kilometres(PLACES[here], PLACES[there]), then - at + 2 * SECOND) > 200:
                 found.add((plate, here, there))
     return found
 
@@ -179,6 +180,10 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
         for number, (checkpoint, first, last) in enumerate(scenes):
             if read.checkpoint == checkpoint and first <= read.at < last:
                 seen_at.setdefault(read.plate, set()).add(number)
+    # An end that is left out is open.
+    open_scene = pb.Scene(checkpoint="A", range=TimeRange(start_time=from_micros(begin)))
+    at_a = common_plates(client, places_of(pb.FindCommonPlatesRequest(scenes=[open_scene])))
+    assert {p.plate for p in at_a} >= {r.plate for r in reads if r.checkpoint == "A"}
     for least in (1, 2, 3):
         request = pb.FindCommonPlatesRequest(
             scenes=[pb.Scene(checkpoint=c, range=range_of(a, b)) for c, a, b in scenes],
@@ -327,10 +332,6 @@ def test_hours_are_the_citys_and_a_blind_reader_stands_out(filled: Filled) -> No
         (lambda: travel_of(pb.FindCompanionsRequest(plate="AB123CD", region="Q9")), "region"),
         (lambda: travel_of(pb.FindCompanionsRequest(plate="AB123CD", region="ZZ")), "formats"),
         (lambda: places_of(pb.FindCommonPlatesRequest()), "scenes"),
-        (
-            lambda: places_of(pb.FindCommonPlatesRequest(scenes=[pb.Scene(checkpoint="A")])),
-            "both ends",
-        ),
         (
             lambda: hunt_of(
                 pb.ListCloneSuspectsRequest(range=range_of(T0, T0 + 100 * DAY)), Timestamp()

@@ -175,9 +175,6 @@ def test_times_beyond_what_is_stored_are_as_good_as_open_ends(served: Served) ->
 def test_what_is_not_built_says_so(served: Served) -> None:
     stub = served.investigation
     calls: list[Callable[[], object]] = [
-        lambda: stub.SearchPlates(
-            pb.SearchPlatesRequest(purpose=PURPOSE, pattern="AB", fuzzy=True)
-        ),
         lambda: stub.GetPicture(pb.GetPictureRequest(purpose=PURPOSE)),
     ]
     for call in calls:

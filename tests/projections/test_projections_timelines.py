@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from projections.clickhouse import ClickHouse, Client
 from projections.flows import flows_in, traffic_of
 from projections.follower import Projection
-from projections.movements import timeline_of
+from projections.movements import passages_of, timeline_of
 from projections.requests import EARLIEST, LATEST, Span
 from projections.schema import Databases
 from projections.search import page_of, search
 from projections.sightings import stretch
+from projections.visits import visits_of
 from proto.ring.v1.investigation_pb2 import (
     GetTimelineResponse,
     ListFlowsRequest,
@@ -73,6 +74,8 @@ def expected(reads: list[Seen], span: Span = WHOLE) -> GetTimelineResponse:
             at=from_micros(p.first.at),
             reads=len(p.reads),
             anomalies=p.anomalies,
+            until=from_micros(p.reads[-1].at),
+            confidence=max(r.confidence for r in p.reads),
         )
         for p in reference.passages(reads)
         if span.start <= p.first.at < span.end
@@ -126,12 +129,12 @@ def test_any_arrival_order_with_repeats_gives_the_timeline_of_the_captures(
     filled.projection.position = before + rng.randrange(len(reads))
     filled.apply()
 
-    assert timeline_of(filled.client, plate, WHOLE) == expected(reads)
+    assert timeline_of(filled.client, filled.world.log, plate) == expected(reads)
     times = [T0 - 1, *(r.at for r in reads), at + 1]
     for _ in range(4):
         start, end = sorted(rng.choices(times, k=2))
         span = Span(start, end + 1)
-        assert timeline_of(filled.client, plate, span) == expected(reads, span)
+        assert timeline_of(filled.client, filled.world.log, plate, span) == expected(reads, span)
 
 
 def test_a_visit_with_a_missing_end_overlaps_by_what_is_known_of_it(filled: Filled) -> None:
@@ -143,7 +146,7 @@ def test_a_visit_with_a_missing_end_overlaps_by_what_is_known_of_it(filled: Fill
 
     def visits_at(hours: float) -> list[int]:
         start = T0 + int(hours * hour)
-        found = timeline_of(filled.client, plate, Span(start, start + 1)).visits
+        found = timeline_of(filled.client, filled.world.log, plate, Span(start, start + 1)).visits
         return [
             ((v.entered_at.seconds or v.exited_at.seconds) * SECOND - T0) // hour for v in found
         ]
@@ -179,7 +182,7 @@ def test_answers_are_right_before_repeated_rows_are_merged(
         assert (len(sightings), left) == (3, None)
         everything = traffic_of(ListFlowsRequest(), ZoneInfo("UTC"))
         assert [f.passages for f in flows_in(filled.client, everything).flows] == [2]
-        (passage,) = timeline_of(filled.client, "TWICE01", WHOLE).passages
+        (passage,) = timeline_of(filled.client, filled.world.log, "TWICE01").passages
         assert passage.reads == 3
     finally:
         filled.client._raw.command("SYSTEM START MERGES")
@@ -193,16 +196,16 @@ def test_reads_of_many_years_fit_in_one_batch(filled: Filled) -> None:
     reads = filled.world.numbered(Seen(plate, at) for at in months)
     filled.world.store(reads)
     filled.apply()
-    assert timeline_of(filled.client, plate, WHOLE) == expected(reads)
+    assert timeline_of(filled.client, filled.world.log, plate) == expected(reads)
 
 
 @embedded_alone
 def test_one_plate_is_found_by_the_primary_key(filled: Filled) -> None:
     filled.world.see(*(Seen(f"K{i:06}", T0) for i in range(20_000)))
     filled.apply()
-    for view in ("passages", "visits"):
+    for table in ("plate_passages", "sightings"):
         explained = filled.client._raw.query(
-            f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE plate = 'K010000'"
+            f"EXPLAIN indexes = 1 SELECT * FROM {table} WHERE plate = 'K010000'"
         )
         plan = "\n".join(row[0] for row in explained.result_rows)
         assert "Condition: (plate in ['K010000', 'K010000'])" in plan
@@ -239,30 +242,30 @@ def test_real_movements_backwards_and_in_pieces_give_the_answers_counted_elsewhe
     for start in range(0, len(reads), 5000):
         filled.world.store(reads[start : start + 5000])
         filled.apply(7000)
-    found = filled.client._raw.query("SELECT * FROM passages").named_results()
-    passages = list(found)
-    visits = list(filled.client._raw.query("SELECT * FROM visits").named_results())
+    by_plate = passages_of(filled.client, sorted({r["plate"] for r in records}))
+    passages = [p for own in by_plate.values() for p in own]
+    visits = [(plate, v) for plate, own in by_plate.items() for v in visits_of(own)]
     filled.client.close()
 
     assert len(passages) == answers["passages"]
-    assert len({p["plate"] for p in passages}) == answers["plates"]
-    assert not any(p["anomalies"] for p in passages)
-    complete = [v for v in visits if v["entered_at"] and v["exited_at"]]
+    assert len(by_plate) == answers["plates"]
+    assert not any(p.anomalies for p in passages)
+    complete = [(plate, v.entry, v.exit) for plate, v in visits if v.entry and v.exit]
     assert len(complete) == answers["complete_visits"]
     assert len(visits) - len(complete) == answers["open_visits"]
-    stays = [(v["exited_at"] - v["entered_at"]).total_seconds() for v in complete]
+    stays = [(left.at - entered.at) / SECOND for _, entered, left in complete]
     assert statistics.median(stays) == answers["median_visit_s"]
     assert max(stays) == answers["longest_visit_s"]
-    through = [v for v in complete if v["entry_checkpoint"] != v["exit_checkpoint"]]
+    through = [1 for _, entered, left in complete if entered.checkpoint != left.checkpoint]
     assert len(through) == answers["through_visits"]
     counts: dict[str, int] = {}
-    for v in complete:
-        counts[v["plate"]] = counts.get(v["plate"], 0) + 1
+    for plate, _, _ in complete:
+        counts[plate] = counts.get(plate, 0) + 1
     assert max(counts.items(), key=lambda i: i[1]) == (
         answers["most_visits_plate"],
         answers["most_visits"],
     )
     per_checkpoint: dict[str, int] = {}
     for p in passages:
-        per_checkpoint[p["checkpoint"]] = per_checkpoint.get(p["checkpoint"], 0) + 1
+        per_checkpoint[p.checkpoint] = per_checkpoint.get(p.checkpoint, 0) + 1
     assert per_checkpoint == answers["per_checkpoint"]

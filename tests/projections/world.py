@@ -46,7 +46,7 @@ class Seen:
     sequence: int = 0
     reader: str = "reader-1"
     epoch: str = "0f1a3cf8-3b3f-4a0e-9a7e-5a2f6d1b7c11"
-    confidence: float = 0.875
+    confidence: float = 0.9375
     region: str = ""
     lane: str = "1"
     received_at: int | None = None

@@ -4,7 +4,8 @@
 -- any other. A read's time since the start, its checkpoint and its direction are packed into one
 -- number, because numbers sort quickly: 47, 15 and 2 bits.
 --
--- Rows: plate, the two times, metres, km/h, whether both are entries.
+-- Rows: plate, the two times, metres, km/h, whether no vehicle could make it, whether both are
+-- entries.
 WITH
     {latitudes:Array(Float64)} AS latitudes,
     {longitudes:Array(Float64)} AS longitudes
@@ -18,6 +19,7 @@ SELECT
         longitudes[here], latitudes[here], longitudes[there], latitudes[there]
     )) AS metres,
     metres * 3600000 / greatest(second_at - first_at, 1000000) AS speed,
+    metres * 3600 > {top_speed:Float64} * (second_at - first_at + {clocks_apart:Int64}) / 1000 AS proof,
     pair.1 % 4 = 1 AND pair.2 % 4 = 1 AS twice
 FROM
 (
@@ -53,6 +55,6 @@ FROM
         HAVING length(reads) > 1
     )
 )
-WHERE speed > {top_speed:Float64} OR ({hints:Bool} AND twice)
-ORDER BY speed > {top_speed:Float64} DESC, speed DESC, plate, first_at
+WHERE proof OR ({hints:Bool} AND twice)
+ORDER BY proof DESC, speed DESC, plate, first_at
 LIMIT {rows:UInt32};

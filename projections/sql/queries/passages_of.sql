@@ -1,9 +1,6 @@
--- The passages of some plates around a range of time.
+-- The passages of some plates, in order of time.
 SELECT
     plate,
-    arrayMap(
-        p -> (p.checkpoint, toInt8(p.direction), toUnixTimestamp64Micro(p.at), p.reads, p.anomalies),
-        arrayFilter(p -> p.at < fromUnixTimestamp64Micro({end:Int64}, 'UTC'), passages)
-    )
-FROM timelines
+    arrayMap(p -> (p.checkpoint, toInt8(p.direction), toUnixTimestamp64Micro(p.at), p.reads), passages)
+FROM plate_passages
 WHERE plate IN {plates:Array(String)};

@@ -1,4 +1,5 @@
--- A page of the plates that match, each with its reads up to the pinned positions. A read that
+-- A page of the plates that match, each with its reads up to the pinned positions; fuzzy: of those
+-- among the candidates. A read that
 -- was applied twice counts once.
 SELECT
     plate,
@@ -19,6 +20,7 @@ FROM
             SELECT DISTINCT plate
             FROM plates
             WHERE plate LIKE {pattern:String} AND plate > {after:String}
+                AND (NOT {fuzzy:Bool} OR plate IN {candidates:Array(String)})
                 AND first_position <= transform(log, {logs:Array(String)}, {pins:Array(UInt64)}, toUInt64(0))
             ORDER BY plate
             LIMIT {rows:UInt32}

@@ -281,7 +281,7 @@ class Passage(_message.Message):
         "low-confidence": no read of it is at least 0.6 sure.
         "clock-skew": a read captured more than 10 s after it was received, or more than an hour
         before most of its reader's neighbouring reads, or whose time can't be right at all.
-        "late-arrival": its first read was received more than 60 s after capture.
+        "late-arrival": a read of it was received more than 60 s after capture.
         """
 
     @_builtins.property
@@ -543,7 +543,7 @@ class FindCommonPlatesRequest(_message.Message):
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
     def scenes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Scene]:
-        """1 to 100; each with a checkpoint and both ends of its range."""
+        """1 to 100, each a checkpoint and a range of time."""
 
     @_builtins.property
     def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
@@ -733,8 +733,8 @@ class CloneSuspect(_message.Message):
     INSIDE_TWICE_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
     implied_speed_kmh: _builtins.float
-    """Kilometres per hour in a straight line, from the last read of the first passage before the
-    second's to the first of the second. A gap under a second counts as one.
+    """Kilometres per hour in a straight line, between the two reads that follow each other. A gap
+    under a second counts as one; for a proof, two seconds more are allowed for clocks.
     """
     distance_km: _builtins.float
     """Between the two checkpoints, in a straight line."""
@@ -947,8 +947,8 @@ class Flow(_message.Message):
     usual: _builtins.float
     """With compare: the median of the same hour of the same weekday in the four weeks before."""
     unusual_drop: _builtins.bool
-    """With compare: so few passages come about by chance less than once in 100,000 hours, if the
-    hour is as usual: a reader may have gone blind.
+    """With compare: less than half of usual, and so few that chance alone (Poisson) would bring it
+    about less than once in 100,000 such hours: a reader may have gone blind.
     """
     @_builtins.property
     def hour(self) -> _timestamp_pb2.Timestamp:

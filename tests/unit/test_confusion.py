@@ -1,0 +1,65 @@
+"""The model of what an OCR takes for what."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ring.confusion import CHARACTERS, Confusions, measured
+
+COUNTS = {
+    ("0", "0"): 90, ("0", "O"): 10, ("O", "O"): 100, ("B", "B"): 99, ("B", "8"): 5,
+    ("8", "8"): 100, ("A", "A"): 100, ("", "1"): 3, ("I", "I"): 100, ("I", ""): 4,
+}  # fmt: skip
+MODEL = Confusions.of(COUNTS)
+PLATES = st.text(alphabet="0OB8A", min_size=2, max_size=4)
+
+
+def test_what_was_confused_is_likelier_than_what_was_not_and_both_ways() -> None:
+    assert MODEL.likelihood("AB0", "AB0") == 1
+    assert MODEL.likelihood("AB0", "ABO") == pytest.approx(10.05 / 91)
+    assert MODEL.likelihood("ABO", "AB0") == pytest.approx(5.05 / 101)
+    assert MODEL.likelihood("ABO", "ABA") < MODEL.likelihood("ABO", "AB0") / 50
+    assert MODEL.likelihood("AB0", "A8O") == pytest.approx(5.05 / 100 * 10.05 / 91)
+    assert MODEL.likelihood("AIA", "AA") > MODEL.likelihood("ABA", "AA")
+
+
+@given(true=PLATES, read=PLATES)
+def test_a_likelihood_is_that_of_the_likeliest_way(true: str, read: str) -> None:
+    # Every way of laying one against the other, tried out.
+    def best(t: str, r: str) -> float:
+        if not t and not r:
+            return 1.0
+        ways = []
+        if t:
+            ways.append(MODEL.missed[t[0]] * best(t[1:], r))
+        if r:
+            ways.append(MODEL.added[r[0]] * best(t, r[1:]))
+        if t and r:
+            ways.append((1 if t[0] == r[0] else MODEL.taken[t[0]][r[0]]) * best(t[1:], r[1:]))
+        return max(ways)
+
+    assert MODEL.likelihood(true, read) == pytest.approx(best(true, read))
+
+
+def test_the_likely_are_all_and_only_those_above_the_bound() -> None:
+    likely = MODEL.likely("B0", 1e-3)
+    assert likely["B0"] == 1
+    same_length = ["".join(c) for c in itertools.product(CHARACTERS, repeat=2)]
+    expected = {t for t in same_length if MODEL.likelihood("B0", t) >= 1e-3}
+    assert {t for t in likely if len(t) == 2} == expected
+    for text, likelihood in likely.items():
+        assert likelihood == pytest.approx(MODEL.likelihood("B0", text))
+
+
+def test_a_pattern_gives_patterns() -> None:
+    likely = MODEL.likely("B?*0", 0.01, "?*")
+    assert set(likely) == {"B?*0", "8?*0", "B?*O"}
+
+
+def test_the_measured_table_knows_what_looks_alike() -> None:
+    model = measured()
+    assert model.likelihood("AB120", "AB12O") > 10 * model.likelihood("AB120", "AB12K")
+    assert model.likelihood("AB123", "A8123") > 10 * model.likelihood("AB123", "AX123")
+    assert max(model.likely("AB123CD", 1e-3).items(), key=lambda i: i[1]) == ("AB123CD", 1.0)
