@@ -19,12 +19,12 @@ from lpr.pipeline import Rules
 from lpr.reading import Box, Candidate, CapturedRead, Detection, Picture, Reading, Way
 from lpr.tracking import FIRM, Path, distance, pair
 
-ENOUGH, ENOUGH_READINGS = 0.95, 3
+ENOUGH, ENOUGH_READINGS = 0.9, 3
 """Confidence, and frames, from which on a vehicle counts as read."""
 EAGER = 10
-"""Frames in which a vehicle is read without a pause, as long as it does not count as read."""
-PAUSE, LONG_PAUSE = 0.4, 2.0
-"""Seconds between readings from then on, and once it was emitted."""
+"""Frames in which a vehicle is read though it has not moved, until it counts as read."""
+BRISK, PAUSE, LONG_PAUSE = 0.12, 0.4, 2.0
+"""Seconds between readings after the second, once it counts as read, and once it was emitted."""
 LARGER = 1.25
 """How much larger than ever a plate must be shown to be read again at once."""
 MOVED = 0.5
@@ -32,7 +32,7 @@ MOVED = 0.5
 FAR_REACH = 6.0
 """Plate widths that a plate may jump where its text is the track's."""
 ALONE = 0.8
-"""Confidence that a vehicle needs where one frame shows it."""
+"""Confidence that a vehicle needs where one frame shows it, or where another was foreseen."""
 LOST = 1.5
 """Seconds after which a plate that is seen again with nearly its text is another one."""
 PARKED = 3600.0
@@ -98,15 +98,14 @@ class _Track:
         """Whether the OCR should look again."""
         if self.path.nearness(box, seconds) < 1 + FIRM:
             return True
-        pause = LONG_PAUSE if self.gone else PAUSE
-        if seconds - self.read_at >= pause:
-            return True
+        since, evidence = seconds - self.read_at, self.evidence
         if self.gone:
-            return False
-        if box.width >= LARGER * self.largest:
+            return since >= LONG_PAUSE
+        if since >= PAUSE or evidence.readings < 2:
             return True
-        evidence = self.evidence
-        if evidence.readings < ENOUGH_READINGS:
+        if since < BRISK:
+            return False
+        if box.width >= LARGER * self.largest or evidence.readings < ENOUGH_READINGS:
             return True
         if evidence.reading.confidence >= ENOUGH:
             return False
@@ -135,9 +134,11 @@ class _Track:
 
     def again(self, candidate: Candidate, seconds: float) -> bool:
         """Whether a plate away from where this one was foreseen is this one by its text."""
-        near = distance(self.path.foreseen(seconds), candidate.box) < FAR_REACH
-        text = candidate.reading.plate
-        return near and bool(text) and text == self.evidence.reading.plate
+        apart = distance(self.path.foreseen(seconds), candidate.box)
+        ours, other = self.evidence.reading, candidate.reading
+        if not ours.plate or not other.plate or apart >= FAR_REACH:
+            return False
+        return ours.plate == other.plate or (apart < FAR_REACH / 2 and alike(ours, other))
 
 
 class Consensus:
@@ -246,8 +247,8 @@ class Consensus:
         reading = track.evidence.reading
         if not self._rules.accept(reading) or track.best is None:
             return []
-        few = track.evidence.readings < 2
-        if few and (track.doubtful or reading.confidence < ALONE):
+        alone, doubtful = track.evidence.readings < 2, track.doubtful
+        if (alone and doubtful) or ((alone or doubtful) and reading.confidence < ALONE):
             return []
         before = self._before(track, reading)
         track.gone = before or _Gone(reading, track.path.box, track.path.last, still=False)
