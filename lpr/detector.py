@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from lpr import inference
 from lpr.errors import ModelError
 from lpr.reading import Box, Detection, Picture
 
@@ -56,12 +57,9 @@ class PlateDetector:
         threshold: float = 0.3,
         threads: int = 1,
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(
-                str(model), options, providers=["CPUExecutionProvider"]
+                str(model), inference.options(threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             raise ModelError(

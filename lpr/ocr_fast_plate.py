@@ -12,10 +12,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from fast_plate_ocr import LicensePlateRecognizer
 from fast_plate_ocr.core.process import resize_image
 
+from lpr import inference
 from lpr.errors import ModelError
 from lpr.reading import ALPHABET, NOTHING, Picture, Posterior, Reading, Sight
 from lpr.regions import alpha2
@@ -40,15 +40,12 @@ class FastPlateOcr:
         margin: float = MARGIN,
     ) -> None:
         self._margin = margin
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
         try:
             self._recognizer = LicensePlateRecognizer(
                 onnx_model_path=model,
                 plate_config_path=config,
                 providers=["CPUExecutionProvider"],
-                sess_options=options,
+                sess_options=inference.options(threads),
             )
         except Exception as error:
             raise ModelError(

@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from lpr import inference
 from lpr.errors import ModelError
 from lpr.reading import ALPHABET, NOTHING, Picture, Posterior, Reading, Sight
 
@@ -43,13 +44,10 @@ class RapidOcr:
     name = "rapidocr"
 
     def __init__(self, *, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
         model = wheel_model()
         try:
             self._session = onnxruntime.InferenceSession(
-                str(model), options, providers=["CPUExecutionProvider"]
+                str(model), inference.options(threads), providers=["CPUExecutionProvider"]
             )
             characters = self._session.get_modelmeta().custom_metadata_map["character"]
         except Exception as error:
