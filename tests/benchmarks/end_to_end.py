@@ -121,11 +121,11 @@ def end_to_end(reads: int, batch: int, entries: int, dsn: str = "") -> dict[str,
             prepare(server, entries)
             _settle(server)
             imported = time.perf_counter() - began
-            before = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite"))
+            before = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite*"))
             sent = _send(server, reads, batch)
             lag = _settle(server)
             memory = [p.memory_info().rss for p in _processes(server)]
-            size = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite")) - before
+            size = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite*")) - before
             return {
                 "batch": batch,
                 "reads": reads,

@@ -19,6 +19,7 @@ from lpr.spool_file import inspect
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.operations_pb2 import (
     GetStatusRequest,
+    GetStatusResponse,
     RebuildRequest,
     ReconcileProgress,
     ReconcileRequest,
@@ -142,11 +143,14 @@ class Campaign:
             epochs.append(epoch.uuid)
             kept = plates(stored_in(self._log, reader, epoch.uuid, first - 1))
             assert kept == [plate(reader[1].upper(), n) for n in range(first, last + 1)], reader
+        # What the last reads raise comes behind them.
+        sent = self._log.head()
+        until(lambda: self._status().matched.position >= sent, 60)
         head = self._log.head()
-        until(lambda: self._subscriber.reached(head))
-        expected = {one for one in self._wanted if int(one[1:]) <= last}
+        until(lambda: self._subscriber.reached(head), 60)
+        expected = Counter(one for one in self._wanted if int(one[1:]) <= last)
         seen = Counter(alert.sighting.plate for alert in self._subscriber.alerts)
-        assert seen == dict.fromkeys(expected, 1)
+        assert (expected - seen, seen - expected) == (Counter(), Counter()), "lost, twice"
         account = self._account()
         assert account.complete, account
         done = {a.epoch: (a.stored, a.projected) for a in account.accounts}
@@ -155,10 +159,11 @@ class Campaign:
 
     def _account(self) -> ReconcileProgress:
         # A read process that was killed takes a moment to come back.
-        until(self._read_side_answers, 60)
+        until(lambda: self._status().read_side == "ok", 60)
         return accounts(self.server)
 
-    def _read_side_answers(self) -> bool:
+    def _status(self) -> GetStatusResponse:
         with self.server.channel() as channel:
-            status = OperationsServiceStub(channel).GetStatus(GetStatusRequest(), timeout=10)
-        return status.read_side == "ok"
+            stub = OperationsServiceStub(channel)
+            status: GetStatusResponse = stub.GetStatus(GetStatusRequest(), timeout=30)
+        return status
