@@ -87,7 +87,7 @@ def test_posteriors_are_fused_where_a_vote_would_go_wrong() -> None:
         [at(10, reading("A8123CD", 0.55, "AB123CD"))],
         [at(20, reading("AB123CD", 0.99, "A8123CD"))],
     ]
-    assert plates(watch(frames)) == ["AB123CD"]
+    assert plates(Watching().all(frames, step=0.2)) == ["AB123CD"]
 
 
 def test_the_sharpest_crop_gives_time_and_place() -> None:

@@ -143,6 +143,7 @@ def rows_of(text: str, sure: float) -> Reading:
     return Reading.of(rows)
 
 
+@settings(max_examples=30, deadline=None)
 @given(sures=st.lists(st.floats(0.7, 0.999), min_size=1, max_size=30), order=st.randoms())
 def test_frames_that_agree_make_sure_in_any_order_but_never_certain(
     sures: list[float], order: object
