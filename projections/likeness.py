@@ -1,16 +1,24 @@
 """Which kept plates a pattern could have been read as, and how likely each is.
 
-Always true here: scores depend on the pattern and the confusion model alone; a plate that matches
-the pattern as it is has 1.
+Always true here: a score depends on the pattern, the confusion model and, for a plate, on its reads
+up to the pinned position; a plate that matches the pattern as it is has 1.
+
+The confusion model says what is looked for. Of what is found, reads that kept their posterior say
+themselves how near they came to the plate asked for: the product, over the positions that differ,
+of the probability of the one character over that of the other. A character that the posterior does
+not list has what the model gives it, within the probability that is left.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from projections.clickhouse import Client
+from proto.ring.v1.events_pb2 import StoredRead
+from proto.ring.v1.ingest_pb2 import PlateRead
 from ring.confusion import measured
 from ring.errors import InvalidRequest
+from ring.store import EventLog, unseal
 from ring.values import is_plate
 
 # What is less likely, relative to a right reading, is not looked for; a pattern stands for many
@@ -18,6 +26,10 @@ from ring.values import is_plate
 _LEAST, _LEAST_OF_PATTERN = 1e-5, 1e-3
 _PATTERN = re.compile(r"[A-Z0-9?*]+").fullmatch
 _MOST_CANDIDATES, _MOST_PATTERNS, _MOST_MATCHES = 4_000, 200, 20_000
+
+
+# Of a fuzzy search's finds, and of the reads of each.
+_MOST_RESCORED, _READS_EACH = 200, 4
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,44 @@ def likeness_of(pattern: str) -> Likeness:
     # Sorted by likelihood, ties by the text: the same on every page.
     best = sorted(likely.items(), key=lambda item: (-item[1], item[0]))[:most]
     return Likeness(dict(best), is_pattern)
+
+
+def from_posteriors(
+    client: Client, log: EventLog, plate: str, found: Mapping[str, float], pin: int
+) -> dict[str, float]:
+    """The scores of plates that were found for a plate, as their least sure reads have them.
+
+    Those without a posterior keep what they have; only the likeliest are looked at.
+    """
+    others = sorted((p for p in found if p != plate), key=lambda p: (-found[p], p))[:_MOST_RESCORED]
+    if not others:
+        return dict(found)
+    rows = client.rows(
+        "queries/least_sure", plates=others, log=log.log_id, pin=pin, most=_READS_EACH
+    )
+    positions = sorted(position for _, own in rows for position in own)
+    scores: dict[str, float] = {}
+    for event in log.select_positions(positions) if positions else ():
+        read = StoredRead.FromString(unseal(event.state)).read
+        if len(read.posterior) == len(read.plate) == len(plate):
+            scores[read.plate] = max(scores.get(read.plate, 0.0), nearness(plate, read))
+    return {**found, **scores}
+
+
+def nearness(plate: str, read: PlateRead) -> float:
+    """How near a read with a posterior came to another plate of its length, 0..1."""
+    score = 1.0
+    taken = measured().taken
+    for wanted, best, candidates in zip(plate, read.plate, read.posterior, strict=True):
+        if wanted == best:
+            continue
+        listed = dict(zip(candidates.characters, candidates.probabilities, strict=False))
+        top = listed.get(best, 0.0)
+        if top <= 0:
+            return 0.0
+        left = max(0.0, 1 - sum(listed.values()))
+        score *= min(1.0, listed.get(wanted, min(left, top * taken[wanted][best])) / top)
+    return score
 
 
 def _expression(pattern: str) -> str:

@@ -5,7 +5,8 @@ neither repeat nor skip while reads arrive; it holds a digest of its question an
 other.
 
 A fuzzy search names beforehand what the OCR could have read for the plate, from the model of
-ring/confusion.py, and looks those up; so its order depends on the pattern and on nothing kept.
+ring/confusion.py, looks those up, and ranks what it finds by the reads' own posteriors where they
+have them, else by the model.
 """
 
 import base64
@@ -17,7 +18,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from projections.clickhouse import Client, Row
-from projections.likeness import Likeness, likeness_of
+from projections.likeness import Likeness, from_posteriors, likeness_of
 from projections.requests import EARLIEST, LATEST, Filter, Span, filter_of, span_of
 from proto.ring.v1.investigation_pb2 import (
     PlateSummary,
@@ -25,6 +26,7 @@ from proto.ring.v1.investigation_pb2 import (
     SearchPlatesResponse,
 )
 from ring.errors import InvalidRequest
+from ring.store import EventLog
 from ring.values import from_micros, normalise_plate
 
 _DEFAULT_SIZE, _MOST = 100, 1000
@@ -80,7 +82,7 @@ def like_of(pattern: str) -> str:
     return "".join(_LIKE.get(character, character) for character in pattern)
 
 
-def search(client: Client, page: Page) -> SearchPlatesResponse:
+def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
     """Answers a page, in order of plate. InvalidRequest on a token of a log that is not here."""
     here = {str(log): int(position) for log, position in client.rows("queries/positions")}
     pins = here if page.pins is None else page.pins
@@ -108,7 +110,12 @@ def search(client: Client, page: Page) -> SearchPlatesResponse:
             "candidates": list(scores),
             "rows": len(scores),
         }
-        rows = sorted(_rows(client, page, asked), key=lambda row: (-scores[row[0]], row[0]))
+        rows = list(_rows(client, page, asked))
+        scores = {row[0]: scores[row[0]] for row in rows}
+        if not page.likeness.is_pattern and log.log_id in pins:
+            plate = next(iter(page.likeness.likely))
+            scores = from_posteriors(client, log, plate, scores, pins[log.log_id])
+        rows.sort(key=lambda row: (-scores[row[0]], row[0]))
         # The plates of pages before come first again: what is read is what was asked at first.
         done = [n for n, row in enumerate(rows, 1) if row[0] == page.after]
         rows = rows[done[0] if done else 0 :]

@@ -81,7 +81,8 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         page = page_of(request)
         await self._wait(request.at_least, context)
-        return await self._ask(lambda client: search(client, page))
+        log = self._side.log
+        return await self._ask(lambda client: search(client, log, page))
 
     async def ListReads(  # noqa: N802
         self, request: pb.ListReadsRequest, context: _Context

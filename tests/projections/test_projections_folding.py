@@ -127,7 +127,9 @@ def test_a_misread_is_shown_with_the_read_that_it_folds_into(filled: Filled) -> 
     assert not any("missed-exit" in p.anomalies for p in own.passages)
     (visit,) = own.visits
     assert (micros(visit.entered_at), micros(visit.exited_at)) == (T0 - HOUR, T0 + HOUR)
-    found = search(filled.client, page_of(SearchPlatesRequest(pattern="FD123A4"))).plates
+    found = search(
+        filled.client, filled.world.log, page_of(SearchPlatesRequest(pattern="FD123A4"))
+    ).plates
     assert [p.reads for p in found] == [3], "searching the misread still finds it"
     for plate in ("FD123AB", "FD123AC", "FD123AD"):
         (alone,) = timeline(filled, plate).passages
@@ -196,7 +198,7 @@ def test_a_clock_that_fell_behind_is_told_from_a_spool_that_came_late(filled: Fi
 def found_by(filled: Filled, **question: object) -> list[str]:
     filled.apply()
     asked = page_of(SearchPlatesRequest(**question))  # type: ignore[arg-type]
-    return [p.plate for p in search(filled.client, asked).plates]
+    return [p.plate for p in search(filled.client, filled.world.log, asked).plates]
 
 
 def test_a_fuzzy_search_ranks_by_what_the_ocr_confuses(filled: Filled) -> None:
@@ -205,7 +207,7 @@ def test_a_fuzzy_search_ranks_by_what_the_ocr_confuses(filled: Filled) -> None:
     )
     asked = page_of(SearchPlatesRequest(pattern="fz 120-bk", fuzzy=True))
     filled.apply()
-    plates = search(filled.client, asked).plates
+    plates = search(filled.client, filled.world.log, asked).plates
     assert [p.plate for p in plates] == ["FZ120BK", "FZ12OBK", "FZ1208K", "FZ12KBK"]
     scores = [p.score for p in plates]
     assert scores[0] == 1
@@ -216,6 +218,28 @@ def test_a_fuzzy_search_ranks_by_what_the_ocr_confuses(filled: Filled) -> None:
         page_of(SearchPlatesRequest(pattern="FZ!", fuzzy=True))
 
 
+def test_a_reads_own_posterior_says_how_near_it_came(filled: Filled) -> None:
+    def seen(plate: str, doubt: dict[int, tuple[str, float]]) -> Seen:
+        """`doubt`: by position, a second character and its probability."""
+        return Seen(plate, T0, posterior=[
+            (c + d[0], [1 - d[1] - 0.01, d[1]]) if (d := doubt.get(i)) else (c, [0.99])
+            for i, c in enumerate(plate)
+        ])  # fmt: skip
+
+    filled.world.see(
+        # By the table an O for a 0 is likely, a K hardly: these two reads knew better.
+        seen("PO12OAA", {3: ("Z", 0.3)}),
+        seen("PO12KAA", {4: ("0", 0.45)}),
+        Seen("PO12DAA", T0),
+    )
+    filled.apply()
+    asked = page_of(SearchPlatesRequest(pattern="PO120AA", fuzzy=True))
+    plates = search(filled.client, filled.world.log, asked).plates
+    assert [p.plate for p in plates] == ["PO12KAA", "PO12DAA", "PO12OAA"]
+    assert plates[0].score == pytest.approx(0.45 / 0.54, rel=1e-4)
+    assert plates[2].score <= 0.01 / 0.99 * 1.01
+
+
 def test_pages_of_a_fuzzy_search_stay_the_same_while_reads_arrive(filled: Filled) -> None:
     plates = ["PB120OB", "PB12OOB", "PB1200B", "PB12008", "P8120OB", "PB120O8"]
     filled.world.see(*(Seen(p, T0) for p in plates[::2]))
@@ -223,7 +247,7 @@ def test_pages_of_a_fuzzy_search_stay_the_same_while_reads_arrive(filled: Filled
     request = SearchPlatesRequest(pattern="PB120OB", fuzzy=True, page_size=1)
     found = []
     while True:
-        page = search(filled.client, page_of(request))
+        page = search(filled.client, filled.world.log, page_of(request))
         found += [p.plate for p in page.plates]
         filled.world.see(*(Seen(p, T0) for p in plates))
         filled.apply()

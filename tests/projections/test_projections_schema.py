@@ -173,7 +173,8 @@ def test_migrations_are_numbered_without_a_gap(tmp_path: Path) -> None:
 @embedded_alone
 @pytest.mark.parametrize("cluster", ["", "city-1"], ids=["single", "cluster"])
 def test_the_engine_parses_every_statement(client: Client, cluster: str) -> None:
-    words, numbers = ("String", "Identifier"), ("Int64", "UInt32", "UInt64")
+    words = ("String", "Identifier")
+    numbers = ("Int8", "Int64", "UInt8", "UInt32", "UInt64", "Float32", "Float64", "Bool")
     values: dict[str, object] = (
         {"Array": []} | dict.fromkeys(words, "x") | dict.fromkeys(numbers, 1)
     )

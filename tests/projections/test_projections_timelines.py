@@ -173,7 +173,7 @@ def test_answers_are_right_before_repeated_rows_are_merged(
         assert dict(map(tuple, raw))["sightings"] > 5, "rows do come twice here"
         for checkpoints in ([], ["GP-01"]):
             asked = page_of(SearchPlatesRequest(pattern="*", checkpoints=checkpoints))
-            answer = search(filled.client, asked)
+            answer = search(filled.client, filled.world.log, asked)
             assert [(s.plate, s.reads, s.region) for s in answer.plates] == [
                 ("TWICE01", 3, "AR"),
                 ("TWICE02", 2, "UY"),

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,6 +53,8 @@ class Seen:
     suspect: bool = False
     crop: bytes = b""
     make: str = ""
+    # (characters, their probabilities) a position
+    posterior: Sequence[tuple[str, Sequence[float]]] = ()
 
     @property
     def read_id(self) -> str:
@@ -72,6 +74,8 @@ class Seen:
         )
         if self.make:
             read.vehicle.make = self.make
+        for characters, probabilities in self.posterior:
+            read.posterior.add(characters=characters, probabilities=probabilities)
         body = StoredRead(
             read=read,
             received_at=from_micros(received),
