@@ -66,6 +66,11 @@ def read(
     finally:
         if spool is not None:
             spool.close()
+    if dropped := session.health().dropped_frames:
+        output.say(
+            f"{dropped} of {dropped + session.frames} frames were dropped: the machine can't keep "
+            "up; narrow LPR_REGIONS_OF_INTEREST, or give it more cores"
+        )
     if session.unreadable:
         output.say(f"{session.unreadable} of {session.pictures} pictures could not be opened")
     return 0 if kept and not session.unreadable else 1
