@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fast_plate_ocr import LicensePlateRecognizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lpr import formats
+from lpr import catalogue, formats
 from lpr.regions import alpha2
 from lpr.training import ocr_pool, plates_camera, plates_styles
 from lpr.training.plates_faces import TALL, StrokeFace
@@ -139,11 +140,29 @@ def test_a_shard_is_kept_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["shard-000"]
 
 
+def test_the_model_shipped_is_what_this_makes_and_reads_plates_it_never_saw() -> None:
+    ours = catalogue.OURS
+    reader = LicensePlateRecognizer(
+        onnx_model_path=ours,
+        plate_config_path=ours.with_suffix(".yaml"),
+        providers=["CPUExecutionProvider"],
+    )
+    told = reader.config
+    assert (told.max_plate_slots, told.alphabet, told.pad_char) == (SLOTS, ALPHABET, "_")
+    assert (told.img_height, told.img_width, told.image_color_mode) == (HEIGHT, WIDTH, "rgb")
+    assert tuple(told.plate_regions or ()) == REGION_NAMES
+    shard = ocr_pool.paint(424242, 40, [], [], "AR")
+    texts = ["".join(ALPHABET[at] for at in row).rstrip("_") for row in shard.labels]
+    said = reader.run(list(shard.pictures), return_confidence=True)
+    # About one drawn picture in eight can't be read by anyone.
+    assert np.mean([reading.plate == text for reading, text in zip(said, texts, strict=True)]) > 0.5
+    assert np.mean([reading.region == "AR" for reading in said]) > 0.9
+
+
 def test_training_goes_on_where_it_stood_and_exports_a_model_that_loads(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed: make train-ocr installs it")
     pytest.importorskip("onnx", reason="onnx is not installed: make train-ocr installs it")
     import torch
-    from fast_plate_ocr import LicensePlateRecognizer
 
     from lpr.training import ocr_export, ocr_train
 
