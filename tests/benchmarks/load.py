@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from uuid import uuid4
 
 import grpc.aio
@@ -21,11 +21,10 @@ _METHOD = "/ring.v1.IngestService/StreamReads"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def prepared(stream: int, reads: int, batch: int, plates: int) -> list[bytes]:
+def prepared(stream: int, reads: int, batch: int, plates: int) -> Iterator[bytes]:
     """Serialised batches of one stream, capture times rising over the last hour."""
     rng = random.Random(stream)
     start = time.time_ns() // 1000 - 3_600_000_000
-    requests = []
     message = pb.StreamReadsRequest()
     for first in range(1, reads + 1, batch):
         message.Clear()
@@ -37,8 +36,7 @@ def prepared(stream: int, reads: int, batch: int, plates: int) -> list[bytes]:
             )
             row.captured_at.seconds, micros = divmod(at, 1_000_000)
             row.captured_at.nanos = micros * 1000
-        requests.append(message.SerializeToString())
-    return requests
+        yield message.SerializeToString()
 
 
 def plate(number: int) -> str:
@@ -51,7 +49,7 @@ def plate(number: int) -> str:
 
 
 async def stream(
-    address: str, reader: str, requests: list[bytes], total: int, rate: float = 0
+    address: str, reader: str, requests: Iterable[bytes], total: int, rate: float = 0
 ) -> None:
     """Sends everything of one stream, `rate` requests a second (0: as fast as they are taken).
 
@@ -83,9 +81,12 @@ async def run(options: argparse.Namespace) -> None:
     each = options.reads // options.streams
     readers = options.readers.split(",") if options.readers else []
     rate = options.rate / options.streams / options.batch
-    work = [
+    work: list[Iterable[bytes]] = [
         prepared(number, each, options.batch, options.plates) for number in range(options.streams)
     ]
+    if not options.rate:
+        # Made before the clock starts.
+        work = [list(requests) for requests in work]
     began = time.perf_counter()
     await asyncio.gather(
         *(

@@ -127,7 +127,7 @@ def _head(address: str) -> int:
 
 @contextmanager
 def ingesting(address: str, rate: float, seconds: float) -> Iterator[None]:
-    """Inside, twenty of the city's readers send reads, captured now."""
+    """Inside, twenty of the city's readers send reads, captured in the hour before."""
     if not rate:
         yield
         return
@@ -142,7 +142,6 @@ def ingesting(address: str, rate: float, seconds: float) -> Iterator[None]:
     )  # fmt: skip
     try:
         head = _head(address)
-        # It prepares its reads first.
         while _head(address) == head and load.poll() is None:
             time.sleep(0.2)
         yield
