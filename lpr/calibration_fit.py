@@ -94,7 +94,7 @@ def main() -> None:
         rows = {row["model"]: row for row in csv.DictReader(file)}
     names = [one.name for one in fields(Calibration)]
     for name in options.models:
-        recogniser = catalogue.load(catalogue.choose(name))
+        recogniser = catalogue.load(catalogue.choose(name), thorough=True)
         with progress_bar() as bar:
             said = [
                 recogniser.read([one.sight])[0]

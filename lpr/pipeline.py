@@ -26,8 +26,10 @@ CROP_WIDTH = 240
 WIDE_CROP, PLATE_SHAPE = 2 * CROP_WIDTH, 1.7
 """A picture narrower than the one, and at least so much wider than high, may still be a plate's
 crop: it is read whole too, and what is surer counts."""
-NO_SIGN = 0.5
+NO_SIGN = 0.4
 """Confidence times detector's score that a text without a digit needs."""
+NO_DIGIT = 0.5
+"""What such a text's rank is multiplied by."""
 LONGEST = 12
 """Characters a plate has at most."""
 SMALLEST = 6.0
@@ -54,11 +56,15 @@ class Rules:
         score: the detector's; 1 for a picture that is a plate. Text and detector must both be sure
         of a plate without a digit.
         """
-        if not self.min_length <= len(reading.plate) <= LONGEST:
+        if not self.long_enough(reading):
             return False
-        if self.letters_only or any(character.isdigit() for character in reading.plate):
+        if self.letters_only or _has_digit(reading):
             return True
         return reading.confidence * score >= NO_SIGN
+
+    def long_enough(self, reading: Reading) -> bool:
+        """Whether the text has as many characters as plates have."""
+        return self.min_length <= len(reading.plate) <= LONGEST
 
     def accept(self, reading: Reading, score: float = 0.0) -> bool:
         """Whether it is a read."""
@@ -165,10 +171,17 @@ class Eye:
                 reads.setdefault(candidate.reading.plate, candidate)
         return list(reads.values())
 
-    def _rank(self, candidate: Candidate) -> tuple[bool, float]:
+    def _rank(self, candidate: Candidate) -> float:
+        """How likely it is to be the plate; a text without a digit is half as likely to be one."""
         reading = candidate.reading
-        plausible = self.rules.plausible(reading, candidate.score)
-        return plausible, reading.confidence * candidate.score
+        if not self.rules.long_enough(reading):
+            return 0.0
+        usual = self.rules.letters_only or _has_digit(reading)
+        return reading.confidence * candidate.score * (1.0 if usual else NO_DIGIT)
+
+
+def _has_digit(reading: Reading) -> bool:
+    return any(character.isdigit() for character in reading.plate)
 
 
 def _cut_off(box: Box, picture: Picture) -> bool:

@@ -41,7 +41,7 @@ def make_eye(settings: Settings, *, video: bool) -> Eye:
         detector = Interesting(detector, settings.regions_of_interest)
     return Eye(
         detector,
-        catalogue.load(choice, threads=settings.threads),
+        catalogue.load(choice, threads=settings.threads, thorough=not video),
         Rules(settings.min_confidence, settings.min_length, settings.letters_only),
         places=settings.places,
         countries=settings.countries,
