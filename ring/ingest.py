@@ -194,9 +194,12 @@ class Committer:
                 del self._owners[work.stream.id]
 
     def _unavailable(self, error: Exception) -> Unavailable:
-        self.trouble = f"can't be written: {error}"
+        trouble = f"can't be written: {error}"
         metrics.COMMITS_FAILED.inc()
-        _log.error("the event log can't be written", exc_info=error)
+        if trouble != self.trouble:
+            # Once, however often readers come back: a full disk needs no more lines.
+            _log.error("the event log can't be written", exc_info=error)
+        self.trouble = trouble
         return Unavailable(
             f"the server can't store just now ({error}): nothing of this is acknowledged, send "
             "it again"

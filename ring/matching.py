@@ -190,8 +190,10 @@ class Matcher:
                 with self._stepping:
                     went = self._step()
             except Exception as error:
-                self.trouble = f"stands at {self.position} and tries again: {error}"
-                _log.error("matching tries again", exc_info=error)
+                trouble = f"stands at {self.position} and tries again: {error}"
+                if trouble != self.trouble:
+                    _log.error("matching tries again", exc_info=error)
+                self.trouble = trouble
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
                 continue

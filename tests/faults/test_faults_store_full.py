@@ -57,6 +57,8 @@ def test_at_its_limit_nothing_is_acknowledged_until_the_limit_is_raised(
     assert "no room" in details
     assert "RING_EVENT_STORE_MAX_MIB" in details
     assert "nothing of this is acknowledged" in details
+    # Told once in the log, however often readers come back.
+    assert sum("the event log can't be written" in line for line in server.log) == 1
     before = len(stored(server.data, "full", epoch))
     assert 0 < before < COUNT
     assert reader.process.poll() is None
