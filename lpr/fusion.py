@@ -21,8 +21,8 @@ from lpr.interpretation import agreeing
 from lpr.reading import ALPHABET, Posterior, Reading
 
 INDEPENDENT = 0.1
-"""On a drawn scene of 40 vehicles (tests/lpr/lpr_video_scene.py) whole plates had the least log loss
-at .2 to .4 with the hub's model and at 0 with RapidOCR's, which errs alike in all frames (O for 0):
+"""On a drawn scene of 40 vehicles (tests/lpr/lpr_video_scene.py) plates had the least log loss at
+.2 to .4 with the hub's model and at 0 with RapidOCR's, which errs alike in all frames (O for 0):
 .1 costs either little."""
 FLOOR = 1e-5
 """Probability that any frame leaves every character: no single one can rule one out."""

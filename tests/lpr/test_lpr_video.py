@@ -113,6 +113,7 @@ def test_no_scene_is_told_wrong_whatever_the_rate_of_frames(seed: int, rate: flo
     assert found.directions >= found.once - 1, wrong
 
 
+@pytest.mark.timeout(900)
 def test_a_drawn_checkpoint_is_read_as_it_was(tmp_path: Path) -> None:
     """The real path: video file, decoder, detector, OCR, consensus; day and night."""
     scene = Checkpoint(24, seed=7, every=0.3, rate=10)
