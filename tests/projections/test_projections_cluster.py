@@ -75,7 +75,17 @@ def answers(served: Served) -> list[Message]:
             asked = {"purpose": PURPOSE, "plate": plate, "range": range_}
             found.append(ask.GetTimeline(pb.GetTimelineRequest(**asked)))
             found += ask.ListReads(pb.ListReadsRequest(**asked))
+    asked = {"purpose": PURPOSE, "range": span}
+    met = ask.FindCompanions(pb.FindCompanionsRequest(plate="PATROL1", min_encounters=1, **asked))
+    scenes = [pb.Scene(checkpoint=c, range=span) for c in ("GP-01", "GP-02")]
+    common = pb.FindCommonPlatesRequest(purpose=PURPOSE, scenes=scenes)
+    clones = pb.ListCloneSuspectsRequest(include_hints=True, min_confidence=0.1, **asked)
+    present = pb.ListPresentRequest(purpose=PURPOSE, at=span.end_time)
+    fuzzy = pb.SearchPlatesRequest(purpose=PURPOSE, pattern="C00001", fuzzy=True)
+    found += [met, ask.FindCommonPlates(common), ask.ListCloneSuspects(clones)]
+    found += [ask.ListPresent(present), ask.SearchPlates(fuzzy)]
     found.append(ask.ListFlows(pb.ListFlowsRequest(range=span)))
+    found.append(ask.ListFlows(pb.ListFlowsRequest(range=span, by_lane=True, compare=True)))
     found.append(ask.ListFlows(pb.ListFlowsRequest(checkpoints=["GP-02"])))
     return found
 
