@@ -7,11 +7,10 @@ move, hide each other, are blurred and come by night is what is tried.
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,25 +79,22 @@ def memory(frames: int = 20_000, warm: int = 2000) -> dict[str, Any]:
     process = psutil.Process()
     with tempfile.TemporaryDirectory(prefix="lpr-video-") as folder:
         path = scene.write(Path(folder) / "scene.mp4")
-        session = _session(_Loop(path, scene.seconds, frames), video_sides=(320,))
-        before = 0.0
-        highest: list[float] = []
-        reads = 0
-        for _ in session.reads():
-            reads += 1
-            now = process.memory_info().rss / 2**20
-            if session.frames < warm:
-                before = max(before, now)
-            else:
-                highest.append(now)
-    third = max(1, len(highest) // 3)
+        sizes: list[float] = []
+
+        def size(done: int, _: int) -> None:
+            if done > warm and done % 20 == 0:
+                sizes.append(process.memory_info().rss / 2**20)
+
+        session = _session(_Loop(path, scene.seconds, frames), progress=size, video_sides=(320,))
+        reads = sum(1 for _ in session.reads())
+    third = max(1, len(sizes) // 3)
+    first, last = max(sizes[:third]), max(sizes[-third:])
     return {
         "frames": session.frames,
         "reads": reads,
-        "warm_mib": round(before),
-        "first_third_mib": round(max(highest[:third])),
-        "last_third_mib": round(max(highest[-third:])),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "first_third_mib": round(first),
+        "last_third_mib": round(last),
+        "grown_mib": round(last - first, 1),
     }
 
 
@@ -124,14 +120,16 @@ class _Loop:
             turn += 1
 
 
-def _session(source: Any, **options: Any) -> Session:
+def _session(
+    source: Any, progress: Callable[[int, int], None] = lambda done, total: None, **options: Any
+) -> Session:
     settings = Settings(direction="by-movement", **options)
     return Session(
         source,
         make_eye(settings, video=True),
         settings,
         complain=lambda path: None,
-        progress=lambda done, total: None,
+        progress=progress,
     )
 
 
