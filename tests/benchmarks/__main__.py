@@ -10,12 +10,14 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks import video
 from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
 from tests.benchmarks.faults import backlog, faults
 from tests.benchmarks.investigations import investigations
 from tests.benchmarks.latency import latency
 from tests.benchmarks.postgres import plain_design, postgres
 from tests.benchmarks.questions import table_of
+from tests.benchmarks.soak import soak
 
 
 def _compared(name: str, limit: float, result: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +36,9 @@ def main() -> None:
     parser.add_argument("--city-reads", type=int, default=100_000_000, help="0: no city")
     parser.add_argument("--questions", type=int, default=0, help="of each kind (0: 2,000 or 500)")
     parser.add_argument("--plain-seconds", type=float, default=60, help="for PostgreSQL to load")
+    parser.add_argument("--vehicles", type=int, default=200, help="of the drawn checkpoint")
+    parser.add_argument("--frames", type=int, default=20_000, help="that the reader looks at")
+    parser.add_argument("--soak", type=float, default=600, help="seconds of kills under readers")
     options = parser.parse_args()
     console = Console(stderr=True)
     rows: list[dict[str, Any]] = []
@@ -84,6 +89,14 @@ def main() -> None:
         with console.status(f"investigations, in {folder}"):
             investigations(folder, options.city_reads, options.questions, seconds, report)
         console.print(table_of([row for row in rows if "p99_ms" in row or "failed" in row]))
+    for name, measure in (
+        ("reader: 1280 × 720, one plate in view", video.speed),
+        ("reader: a drawn checkpoint", lambda: video.checkpoint(options.vehicles)),
+        ("reader: memory", lambda: video.memory(options.frames, options.frames // 10)),
+        ("readers, and a server killed every 20 s", lambda: soak(options.soak)),
+    ):
+        with console.status(name):
+            report({"benchmark": name, **measure()})
     table = Table("benchmark", "per second", "of the limit", "read side behind")
     for row in rows:
         if "round" in row or "asked" in row or "failed" in row:
