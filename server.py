@@ -67,6 +67,7 @@ _SERVICES = (
 _PROGRAM = str(Path(__file__).resolve())
 _MAX_MESSAGE = 16 * 1024 * 1024
 _GRACE_SECONDS = 3.0
+_PATIENCE_SECONDS = 2.0
 
 
 @contextlib.contextmanager
@@ -201,9 +202,9 @@ async def _write(options: argparse.Namespace, settings: Settings) -> None:
                 await process.checks.enter_graceful_shutdown()
                 process.end_streams()
                 reading.stop()
+                await server.stop(_GRACE_SECONDS)
                 # Nobody waits for long for a database that is away.
-                with closed_after(process.ring.event_log, _GRACE_SECONDS):
-                    await server.stop(_GRACE_SECONDS)
+                with closed_after(process.ring.event_log, _PATIENCE_SECONDS):
                     await asyncio.to_thread(process.close)
 
 

@@ -22,6 +22,7 @@ from ring.rpc.errors import ErrorInterceptor
 from ring.store import closed_after, open_log
 
 _GRACE_SECONDS = 2.0
+_PATIENCE_SECONDS = 2.0
 
 
 async def run(
@@ -66,12 +67,12 @@ async def run(
     finally:
         stopping.cancel()
         await checks.enter_graceful_shutdown()
+        await server.stop(_GRACE_SECONDS)
+        side.give_up_opening()
         # Nobody waits for long for a database that is away.
-        with closed_after(log, _GRACE_SECONDS):
-            await server.stop(_GRACE_SECONDS)
-            side.give_up_opening()
+        with closed_after(log, _PATIENCE_SECONDS):
             with suppress(Exception):
                 await opening
             await asyncio.to_thread(side.close)
             threads.shutdown()
-            log.close()
+        log.close()
