@@ -19,7 +19,7 @@ from lpr.reading import NOTHING, Posterior, Reading
 
 MISTAKEN_REGION = 0.1
 """Chance that a model's say on the country is worth nothing."""
-TOLD = 0.5
+TOLD = 0.7
 """Share that a country needs to be told."""
 ALWAYS = 1e-5
 """Probability that every character keeps at every place."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import cv2
@@ -29,6 +30,8 @@ TWO_LINES = 1.65
 """A plate less than so many times as wide as high may have two lines."""
 SHARED = 0.05
 """Share of its height that either line has of the other's half."""
+ALIKE = 0.5
+"""How alike two halves may read; beyond it they are the halves of one line."""
 SMALLEST_LINE = 8
 """Pixels of height that a line needs."""
 NARROWEST, WIDEST = 320, 640
@@ -77,7 +80,11 @@ class RapidOcr:
             crop[: round((0.5 + SHARED) * height)],
             crop[round((0.5 - SHARED) * height) :],
         )
-        two = Reading.of(np.concatenate([self._posterior(upper), self._posterior(lower)]))
+        lines = [self._posterior(upper), self._posterior(lower)]
+        texts = [Reading.of(line).plate for line in lines]
+        if SequenceMatcher(a=texts[0], b=texts[1], autojunk=False).ratio() > ALIKE:
+            return one
+        two = Reading.of(np.concatenate(lines))
         # Sureness alone would favour one line of the two.
         return max(one, two, key=lambda reading: reading.confidence * len(reading.plate))
 

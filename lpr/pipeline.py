@@ -26,7 +26,7 @@ CROP_WIDTH = 240
 WIDE_CROP, PLATE_SHAPE = 2 * CROP_WIDTH, 1.7
 """A picture narrower than the one, and at least so much wider than high, may still be a plate's
 crop: it is read whole too, and what is surer counts."""
-NO_SIGN = 0.4
+NO_SIGN = 0.5
 """Confidence times detector's score that a text without a digit needs."""
 NO_DIGIT = 0.5
 """What such a text's rank is multiplied by."""

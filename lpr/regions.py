@@ -24,6 +24,8 @@ SV El Salvador|SY Syria|TH Thailand|TJ Tajikistan|TM Turkmenistan|TN Tunisia|TR 
 UA Ukraine|US United States|US United States of America|UY Uruguay|UZ Uzbekistan|VE Venezuela
 VN Vietnam|XK Kosovo|ZA South Africa
 """
+_NO_CODES = {"UK": "GB", "EU": ""}
+"""What looks like a code and is not a country's."""
 _BY_NAME = {
     entry[3:].lower(): entry[:2]
     for line in _NAMES.strip().splitlines()
@@ -35,5 +37,5 @@ def alpha2(label: str) -> str:
     """ISO 3166-1 alpha-2 of a model's label, or empty."""
     plain = " ".join(label.replace("_", " ").replace("-", " ").split())
     if len(plain) == 2 and plain.isascii() and plain.isalpha():
-        return "GB" if plain.upper() == "UK" else plain.upper()
+        return _NO_CODES.get(plain.upper(), plain.upper())
     return _BY_NAME.get(plain.lower(), "")

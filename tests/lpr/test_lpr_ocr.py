@@ -177,7 +177,14 @@ def test_the_posterior_on_the_wire_is_well_formed(rapid: RapidOcr) -> None:
 
 @pytest.mark.parametrize(
     ("label", "code"),
-    [("Argentina", "AR"), ("BR", "BR"), ("UK", "GB"), ("united_kingdom", "GB"), ("OTHER", "")],
+    [
+        ("Argentina", "AR"),
+        ("BR", "BR"),
+        ("UK", "GB"),
+        ("united_kingdom", "GB"),
+        ("OTHER", ""),
+        ("EU", ""),
+    ],
 )
 def test_countries_are_told_as_iso_codes(label: str, code: str) -> None:
     assert alpha2(label) == code
@@ -239,6 +246,12 @@ def test_a_plate_of_two_lines_is_read_in_their_order(rapid: RapidOcr, text: str)
     for line, down in zip(text.split(), (55, 115), strict=True):
         cv2.putText(crop, line, (15, down), cv2.FONT_HERSHEY_DUPLEX, 1.6, (20, 20, 20), 3)
     assert rapid.read([Sight.of(crop)])[0].plate == text.replace(" ", "")
+
+
+def test_one_line_that_fills_a_square_is_not_read_twice(rapid: RapidOcr) -> None:
+    crop = np.full((110, 170, 3), 30, np.uint8)
+    cv2.putText(crop, "226", (15, 80), cv2.FONT_HERSHEY_DUPLEX, 2.4, (60, 220, 240), 5)
+    assert len(rapid.read([Sight.of(crop)])[0].plate) <= 3
 
 
 def rows_of(text: str, sure: float = 0.9) -> np.ndarray:
