@@ -142,14 +142,14 @@ class Tail:
             seen = self._wakeup.count
             try:
                 found = stretch(self._ring, position, WITH_UPDATES)
+                if found.upto > position:
+                    self._loop.call_soon_threadsafe(self._hand_out, found)
+                    position = found.upto
             except Exception as error:
                 if not self._stopping.is_set():
                     _log.warning("reading alerts tries again", error=str(error))
                 self._stopping.wait(_IDLE_SECONDS)
                 continue
-            if found.upto > position:
-                position = found.upto
-                self._loop.call_soon_threadsafe(self._hand_out, found)
             if not found.told:
                 self._wakeup.wait(seen, _IDLE_SECONDS)
 
