@@ -21,7 +21,7 @@ import grpc.aio
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 
 # Small, so that what a subscriber does not take waits in the server, not on the way.
-_SMALL = [("grpc.http2.lookahead_bytes", 65_535), ("grpc.http2.bdp_probe", 0)]
+SMALL = [("grpc.http2.lookahead_bytes", 65_535), ("grpc.http2.bdp_probe", 0)]
 
 
 async def idle(channel: grpc.aio.Channel, number: int) -> Any:
@@ -53,7 +53,7 @@ async def main() -> None:
     given = parser.parse_args()
     # Each subscriber has a connection of its own, as on machines of their own.
     channels = [
-        grpc.aio.insecure_channel(given.address, [*_SMALL, ("grpc.use_local_subchannel_pool", 1)])
+        grpc.aio.insecure_channel(given.address, [*SMALL, ("grpc.use_local_subchannel_pool", 1)])
         for _ in range(given.subscribers)
     ]
     subscribed = []

@@ -14,12 +14,13 @@ import grpc.aio
 import psutil
 import pytest
 
-from proto.ring.v1 import ingest_pb2, ingest_pb2_grpc
+from proto.ring.v1 import alert_pb2, alert_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition
 from ring.store import open_log
 from tests.conftest import ROOT, Server, ServerFactory
 from tests.faults.conftest import register
+from tests.faults.crowd import SMALL
 from tests.integration.test_alerts import Subscriber, import_entries
 from tests.vendor import Client, read
 
@@ -95,6 +96,36 @@ def test_who_takes_nothing_slows_nobody_costs_little_and_can_resume(server: Serv
     again = Subscriber(server, after=[last])
     assert [a.position.position for a in again.wait(left)] == everything[len(taken[0]) :]
     again.stop()
+
+
+def test_who_lags_behind_misses_nothing_and_gets_nothing_twice(
+    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    socket = tmp_path_factory.mktemp("socket") / "read.sock"
+    server = start_server("--role", "write", "--socket", str(socket))
+    register(server, "busy")
+    import_entries(server, "wanted", HotlistEntry(plate="WANTED1", reason="x" * 1000))
+    subscriber = Subscriber(server)
+
+    async def lag() -> list[int]:
+        async with grpc.aio.insecure_channel(server.address, SMALL) as channel:
+            stub = alert_pb2_grpc.AlertServiceStub(channel)
+            call = stub.Subscribe(alert_pb2.SubscribeRequest())
+            await call.read()  # it is there
+            positions: list[int] = []
+            # It takes nothing while more alerts come than are held for it, then takes all.
+            await asyncio.to_thread(hits, server)
+            while len(positions) < HITS:
+                message = await call.read()
+                if message.HasField("alert"):
+                    positions.append(message.alert.position.position)
+            call.cancel()
+            return positions
+
+    positions = asyncio.run(lag())
+    assert positions == [alert.position.position for alert in subscriber.wait(HITS)]
+    assert len(set(positions)) == HITS
+    subscriber.stop()
 
 
 async def hasten(address: str, messages: int, progress: list[int]) -> int:
