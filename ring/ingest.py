@@ -120,7 +120,7 @@ class Committer:
             elif stream.ended is not None:
                 answer = Answer(stream.committed, 0, error=stream.ended)
             else:
-                answer = intake.take(stream, self._reader(stream), work.reads, self._now())
+                answer = intake.take(stream, self._reader(stream), list(work.reads), self._now())
         except RingError as error:
             answer = Answer(stream.committed, 0, error=error)
         except Exception as error:
