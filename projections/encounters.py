@@ -17,6 +17,7 @@ from math import comb, expm1, log10
 
 from projections.clickhouse import Client
 from projections.flows import QUARTER
+from projections.movements import plain_passages
 from projections.requests import (
     Filter,
     Span,
@@ -81,14 +82,13 @@ def travel_of(request: FindCompanionsRequest) -> Travel:
 
 def companions_of(client: Client, travel: Travel) -> list[Companion]:
     """The most surprising first; then by encounters and plate."""
-    passages = client.rows(
-        "queries/target_passages",
-        plate=travel.plate,
-        start=travel.span.start,
-        end=travel.span.end,
-        checkpoints=list(travel.asked.checkpoints),
-        direction=travel.asked.direction,
-    )
+    passages = [
+        p
+        for p in plain_passages(client, [travel.plate]).get(travel.plate, ())
+        if travel.span.start <= p.at < travel.span.end
+        and (not travel.asked.checkpoints or p.checkpoint in travel.asked.checkpoints)
+        and travel.asked.direction in (0, p.direction)
+    ]
     if len(passages) > _MOST_PASSAGES:
         raise InvalidRequest(
             f"{travel.plate} has {len(passages):,} passages in the range, more than "
@@ -99,10 +99,12 @@ def companions_of(client: Client, travel: Travel) -> list[Companion]:
     width = 2 * travel.within + _GAP
     keys: set[tuple[str, int]] = set()
     windows = []
-    for number, (checkpoint, direction, at) in enumerate(passages):
-        first, last = at - travel.within, at + travel.within
-        keys.update((checkpoint, s) for s in _stretches(first - _GAP, last, width))
-        windows += [(checkpoint, s, at, direction, number) for s in _stretches(first, last, width)]
+    for number, p in enumerate(passages):
+        first, last = p.at - travel.within, p.at + travel.within
+        keys.update((p.checkpoint, s) for s in _stretches(first - _GAP, last, width))
+        windows += [
+            (p.checkpoint, s, p.at, p.direction, number) for s in _stretches(first, last, width)
+        ]
     rows = client.rows(
         "queries/companions",
         plate=travel.plate,

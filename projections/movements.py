@@ -1,8 +1,8 @@
 """Timelines: one plate's passages and visits, with what is odd about them.
 
-Always true here: which reads are one passage is decided in ClickHouse, by the view of
-sql/schema/06_timelines.sql; visits in visits.py, folds in folding.py. A passage all of whose reads
-fold into another plate's is shown and counts for nothing else.
+Always true here: ClickHouse gives the set of a plate's reads; what is a passage and a visit is said
+in visits.py, what is a misread in folding.py. A passage all of whose reads fold into another
+plate's is shown and counts for nothing else.
 """
 
 from bisect import bisect_right
@@ -15,7 +15,7 @@ from projections.clocks import Capture, went_back
 from projections.folding import SURE, Read, beside, folds, taken_in
 from projections.requests import EARLIEST, LATEST, Span
 from projections.travel import CLOCK_AHEAD, places, too_fast
-from projections.visits import PassageOf, Stay, note_missed, visits_of
+from projections.visits import PassageOf, Stay, note_missed, passages_in, visits_of
 from proto.ring.v1.events_pb2 import StoredRead
 from proto.ring.v1.investigation_pb2 import Fold, GetTimelineResponse, Passage, Visit
 from ring.store import EventLog, unseal
@@ -36,23 +36,25 @@ def timeline_of(
 
     Both in order of time.
     """
-    passages = _plain(client, [plate]).get(plate, [])
-    rows = client.rows("queries/timeline_reads", plate=plate)
+    passages = plain_passages(client, [plate]).get(plate, [])
+    found = client.rows("queries/timeline_reads", plate=plate)
+    distinct = {(log_id, position): row for row in found for log_id, position in [row[5:7]]}
+    rows = sorted(distinct.values(), key=lambda row: (row[3], *row[5:7]))
     reads = [Read(plate, *row[:7]) for row in rows]
     members = _members(passages, reads)
-    found = _folds(client, log, reads)
+    folded = _folds(client, log, reads)
     for number, indexes in members.items():
         if indexes:
             passages[number].until = max(reads[i].at for i in indexes)
-            passages[number].counts = not all(reads[i] in found for i in indexes)
+            passages[number].counts = not all(reads[i] in folded for i in indexes)
     note_missed(passages)
     _note_travel(client, passages)
     within = [n for n, p in enumerate(passages) if span.start <= p.at < span.end]
     _note_captures(log, passages, rows, {n: members[n] for n in within})
-    into = taken_in(found, plate)
+    into = taken_in(folded, plate)
     own = {n: [reads[i] for i in members[n]] for n in within}
     taken = {n: [r for o in own[n] for r in into.get(o, [])] for n in within}
-    away = {n: found[own[n][0]] for n in within if not passages[n].counts}
+    away = {n: folded[own[n][0]] for n in within if not passages[n].counts}
     ids = _read_ids(log, [*chain.from_iterable(taken.values()), *away.values()])
     answer = GetTimelineResponse(
         visits=[visit(s) for s in visits_of(passages) if s.overlaps(span.start, span.end)]
@@ -70,21 +72,16 @@ def timeline_of(
 
 def passages_of(client: Client, plates: Sequence[str]) -> dict[str, list[PassageOf]]:
     """The passages of some plates, with what was missed between them; folds are not looked for."""
-    found = _plain(client, plates)
+    found = plain_passages(client, plates)
     for passages in found.values():
         note_missed(passages)
     return found
 
 
-def _plain(client: Client, plates: Sequence[str]) -> dict[str, list[PassageOf]]:
-    rows = client.rows("queries/passages_of", plates=plates)
-    return {
-        plate: [
-            PassageOf(checkpoint, direction, at, reads, until=at)
-            for checkpoint, direction, at, reads in passages
-        ]
-        for plate, passages in rows
-    }
+def plain_passages(client: Client, plates: Sequence[str]) -> dict[str, list[PassageOf]]:
+    """The same without anomalies."""
+    rows = client.rows("queries/movements_of", plates=plates)
+    return {plate: passages_in(reads) for plate, reads in rows}
 
 
 def _members(passages: Sequence[PassageOf], reads: Sequence[Read]) -> _Members:
@@ -139,7 +136,7 @@ def _note_captures(
         i: Capture(log_id, position, at, received)
         for own in members.values()
         for i in own
-        for _, _, _, at, _, log_id, position, _, received, _ in [rows[i]]
+        for _, _, _, at, _, log_id, position, received, _ in [rows[i]]
     }
     back = went_back(log, [c for c in captures.values() if c.log == log.log_id])
     for number, own in members.items():
@@ -147,7 +144,7 @@ def _note_captures(
         if own and max(rows[i][4] for i in own) < _UNSURE:
             anomalies.append("low-confidence")
         if any(
-            rows[i][9] or captures[i].at > captures[i].received + CLOCK_AHEAD or captures[i] in back
+            rows[i][8] or captures[i].at > captures[i].received + CLOCK_AHEAD or captures[i] in back
             for i in own
         ):
             anomalies.append("clock-skew")

@@ -1,14 +1,19 @@
-"""Visits: from an entry to the next exit, out of a plate's passages.
+"""Passages and visits, out of the set of a plate's reads.
 
-Always true here: passages come in order of time, ties by read_id; one of unknown direction, and one
-that is taken for a misread of another plate (`counts` is False), opens and closes nothing.
+Always true here: what comes out depends on the set alone, not on its order. A passage is reads at
+one checkpoint and direction, each at most 60 s after the one before; its time is its first read's,
+ties are broken by the read's id. A visit goes from an entry to the next exit; a passage of unknown
+direction, and one that is taken for a misread of another plate (`counts` is False), opens and
+closes none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 
 ENTRY, EXIT = 1, 2
+_GAP = 60_000_000
 MISSED_ENTRY, MISSED_EXIT = "missed-entry", "missed-exit"
 
 
@@ -43,6 +48,20 @@ class Stay:
         return (self.begins is None or self.begins < end) and (
             self.ends is None or self.ends >= start
         )
+
+
+def passages_in(reads: Iterable[tuple[str, int, int, int]]) -> list[PassageOf]:
+    """In order of time. A read: checkpoint, direction, microseconds, the key that orders ties."""
+    passages: list[tuple[int, int, PassageOf]] = []
+    place, until = ("", 0), 0
+    for checkpoint, direction, at, key in sorted(reads):
+        if (checkpoint, direction) == place and at <= until + _GAP:
+            passages[-1][2].reads += 1
+            passages[-1][2].until = at
+        else:
+            passages.append((at, key, PassageOf(checkpoint, direction, at, 1, at)))
+        place, until = (checkpoint, direction), at
+    return [passage for _, _, passage in sorted(passages, key=itemgetter(0, 1))]
 
 
 def crossings_of(passages: Sequence[PassageOf]) -> list[PassageOf]:

@@ -203,7 +203,7 @@ def test_reads_of_many_years_fit_in_one_batch(filled: Filled) -> None:
 def test_one_plate_is_found_by_the_primary_key(filled: Filled) -> None:
     filled.world.see(*(Seen(f"K{i:06}", T0) for i in range(20_000)))
     filled.apply()
-    for table in ("plate_passages", "sightings"):
+    for table in ("movements", "sightings"):
         explained = filled.client._raw.query(
             f"EXPLAIN indexes = 1 SELECT * FROM {table} WHERE plate = 'K010000'"
         )

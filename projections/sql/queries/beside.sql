@@ -1,5 +1,6 @@
--- Unsure reads in some stretches of time at some checkpoints.
-SELECT DISTINCT
+-- Unsure reads in some stretches of time at some checkpoints. A read may come twice until its parts
+-- are merged.
+SELECT
     plate, checkpoint, lane, toInt8(direction), toUnixTimestamp64Micro(captured_at), confidence, log,
     position
 FROM sightings_by_checkpoint

@@ -16,26 +16,28 @@ SELECT
 FROM
 (
     SELECT
-        plate, max(last_entry) AS entry, max(last_exit) AS exit,
+        plate, entry, exit,
         greatest(entry, exit) > asked
-            OR greatest(entry, exit) - least(entry, exit) <= {slack:Int64} / 1000000
+            OR abs(toUnixTimestamp64Micro(entry) - toUnixTimestamp64Micro(exit)) <= {slack:Int64}
             OR entry <= earliest + slack
             OR entry > latest AS unsure
     FROM
     (
-        SELECT plate, last_entry, last_exit
+        SELECT plate, max(last_entry) AS entry, max(last_exit) AS exit
         FROM plates
         WHERE NOT {past:Bool} AND greatest(last_entry, last_exit) >= earliest
+        GROUP BY plate
         UNION ALL
         SELECT
             plate,
-            maxIf(captured_at, direction = 'entry') AS last_entry,
-            maxIf(captured_at, direction = 'exit') AS last_exit
+            maxIf(captured_at, direction = 'entry') AS entry,
+            maxIf(captured_at, direction = 'exit') AS exit
         FROM sightings_by_checkpoint
         WHERE {past:Bool} AND captured_at >= earliest AND captured_at <= asked
         GROUP BY plate
     )
-    GROUP BY plate
-    HAVING greatest(entry, exit) > asked
+    WHERE greatest(entry, exit) > asked
         OR (entry >= earliest AND entry <= latest + slack AND entry + slack >= exit)
-);
+)
+-- The plates lie in order: half the work.
+SETTINGS optimize_aggregation_in_order = 1;

@@ -1,8 +1,7 @@
--- Every read of one plate, as far as its timeline needs it.
+-- Every read of one plate, as far as its timeline needs it. A read may come twice until its parts
+-- are merged.
 SELECT
     checkpoint, lane, toInt8(direction), toUnixTimestamp64Micro(captured_at), confidence, log, position,
-    reader_id, toUnixTimestamp64Micro(received_at), time_suspect
+    toUnixTimestamp64Micro(received_at), time_suspect
 FROM sightings
-WHERE plate = {plate:String}
-ORDER BY captured_at, log, position
-LIMIT 1 BY log, position;
+WHERE plate = {plate:String};
