@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lpr.ocr import Recogniser
 from lpr.reading import ALPHABET, NOTHING, Posterior, Reading, Sight
 
-WEIGHTS = (1.0, 0.7)
+WEIGHTS = (1.0, 1.0)
 """How much each model's log probabilities count."""
 MISTAKEN = (0.01, 0.03)
 """Chance that what a model says of one place is worth nothing."""

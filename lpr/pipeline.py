@@ -9,15 +9,16 @@ left of a plate reads as another one.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from lpr.calibration import Calibration
 from lpr.detector import Detector
-from lpr.interpretation import Interpreter
+from lpr.interpretation import Interpreter, agreeing
 from lpr.ocr import Recogniser
 from lpr.reading import Box, Candidate, Detection, Picture, Reading, Sight
 
@@ -34,7 +35,7 @@ LONGEST = 12
 """Characters a plate has at most."""
 SMALLEST = 6.0
 """Pixels of height under which nothing can be read."""
-EDGE = 0.125
+EDGE = 0.2
 """How near a plate may be to the left or right edge, as a share of its height."""
 AROUND = 0.5
 """What is kept around a plate for people's eyes, as a share of its height."""
@@ -153,15 +154,32 @@ class Eye:
             if one.box.cut(picture).size
         ]
         readings = self._recogniser.read([sight for _, _, sight in seen])
-        best: list[Candidate | None] = [None] * len(places)
+        rivals: list[list[Candidate]] = [[] for _ in places]
         for (number, one, sight), said in zip(seen, readings, strict=True):
             reading = self._interpreter.interpret(said)
             around = sight.crop(AROUND).copy()
             candidate = Candidate(reading, one.box, one.score, around, sharpness(sight.crop()))
-            former = best[number]
-            if former is None or self._rank(candidate) > self._rank(former):
-                best[number] = candidate
-        return best
+            rivals[number].append(candidate)
+        return [self._settled(inside) if inside else None for inside in rivals]
+
+    def _settled(self, rivals: list[Candidate]) -> Candidate:
+        """The place's reading: the plate that most stands for among boxes that are nearly alike.
+
+        The surest reading alone may be that of a box which cut a character off. What the boxes make
+        of other plates is taken off the confidence.
+        """
+        support: dict[str, float] = defaultdict(float)
+        for one in rivals:
+            support[one.reading.plate] += self._rank(one)
+        best = max(rivals, key=lambda one: (support[one.reading.plate], self._rank(one)))
+        whole = sum(support.values())
+        if len(support) == 1 or not whole:
+            return best
+        sure = best.reading.confidence * support[best.reading.plate] / whole
+        rows = (
+            agreeing(best.reading.posterior, sure) if best.reading.plate else best.reading.posterior
+        )
+        return replace(best, reading=replace(best.reading, confidence=sure, posterior=rows))
 
     def _accepted(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those that are reads, each plate once."""
