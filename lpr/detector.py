@@ -1,8 +1,8 @@
 """Finds plates in a picture with our own small ONNX model (lpr/models/README.md).
 
 Always true here: one picture in, at most MOST places out, best score first, no two the same plate;
-a place holds one box or, from passes at several sizes, a few rivals for the OCR to choose from.
-Boxes are in pixels of the picture given, whatever size the model worked at.
+a place holds one box or, from passes at several sizes, a few rivals and what encloses them, for
+the OCR to choose from. Boxes are in pixels of the picture given, whatever size the model worked at.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ STRIDE = 32
 GREY = 114
 COVERED = 0.3
 """Two boxes are one plate where they share more than this of the smaller one."""
+AGREED = 0.45
+"""Boxes of one plate agree about its edges where their intersection over union is above this."""
 
 
 class Detector(Protocol):
@@ -81,7 +83,7 @@ class PlateDetector:
                     break
             else:
                 places.append([one])
-        return places[:MOST]
+        return [_with_hull(place) for place in places[:MOST]]
 
     def _pass(self, picture: Picture, side: int) -> list[Detection]:
         """What one size of the picture shows: no two boxes cover each other."""
@@ -120,6 +122,22 @@ def _distinct(found: list[Detection]) -> list[Detection]:
         if all(_shared(one.box, other.box) < COVERED for other in kept):
             kept.append(one)
     return kept
+
+
+def _with_hull(place: list[Detection]) -> list[Detection]:
+    """The boxes of a place, best first, and what encloses those that agree with the best.
+
+    Each size errs at the edges in its own way; what encloses both rarely cuts a character off.
+    """
+    agreed = [one for one in place if one.box.overlap(place[0].box) > AGREED]
+    if len(agreed) < 2:
+        return place
+    left, top = min(one.box.x for one in agreed), min(one.box.y for one in agreed)
+    right = max(one.box.x + one.box.width for one in agreed)
+    bottom = max(one.box.y + one.box.height for one in agreed)
+    score = sum(one.score for one in agreed) / len(agreed)
+    hull = Detection(Box(left, top, right - left, bottom - top), score)
+    return sorted([*place, hull], key=lambda one: -one.score)
 
 
 def _shared(one: Box, other: Box) -> float:

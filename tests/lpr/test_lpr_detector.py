@@ -94,3 +94,16 @@ def test_real_plates_are_among_the_first_three_places(
         places = detector.find(picture)[:3]
         found += any(one.box.overlap(where) > 0.5 for place in places for one in place)
     assert found >= least
+
+
+def test_several_sizes_give_a_box_that_encloses_theirs(detector: PlateDetector) -> None:
+    picture, where = close_up(draw_plate(np.random.default_rng(2)), 150)
+    (first, *_) = detector.find(picture)
+    assert len(first) == 3
+    hull = max((one.box for one in first), key=lambda box: box.width * box.height)
+    assert hull.overlap(where) > 0.5
+    for one in first:
+        assert one.box.grown(0.0, picture).overlap(hull) > 0.4
+        assert hull.x <= one.box.x + 1e-6
+        assert hull.x + hull.width >= one.box.x + one.box.width - 1e-6
+    assert [len(place) for place in PlateDetector(sides=(640,)).find(picture)[:1]] == [1]
