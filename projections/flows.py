@@ -14,6 +14,8 @@ from math import exp
 from statistics import median
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
 from projections.clickhouse import Client
 from projections.requests import Filter, Span, filter_of, span_of
 from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest, ListFlowsResponse
@@ -24,7 +26,7 @@ _SECOND = 1_000_000
 QUARTER = 900 * _SECOND
 _HOUR = 3600
 # Quarters a statement, and fewer than which counting is cheaper than keeping.
-_AT_ONCE, _WORTH_KEEPING = 2_000, 500
+_AT_ONCE, _WORTH_KEEPING = 5_000, 500
 # The quarters that a 32-bit time holds.
 _LAST_QUARTER = (1 << 32) // 900
 _WEEKS = 4
@@ -33,6 +35,11 @@ _CHANCE = 1e-5
 # (checkpoint, direction, lane, hour in seconds since 1970)
 _Key = tuple[str, int, str, int]
 _Live = tuple[str, int]
+# (lane, direction, passages)
+_Counts = Sequence[tuple[str, int, int]]
+_COUNTS = pa.list_(
+    pa.struct([("lane", pa.string()), ("direction", pa.int8()), ("passages", pa.uint32())])
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,7 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
             **bounds,
         )
         found = {(c, way, lane, hour): n for c, way, lane, hour, n in rows}
-    for checkpoint, quarter, counted in _count(client, sorted(live), span):
+    for checkpoint, quarter, counted in _count(client, sorted(live), span) if live else ():
         hour = _hour_of(quarter * 900, traffic.zone)
         for lane, way, passages in counted:
             if asked.direction in (0, way):
@@ -178,21 +185,44 @@ def _refresh(client: Client, bounds: dict[str, object]) -> set[_Live]:
     keys = sorted(settled, key=lambda k: (k[1], k[0]))
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
-        whole = Span(0, (_LAST_QUARTER + 1) * QUARTER)
-        counted = {(c, q): counts for c, q, counts in _count(client, some, whole)}
-        client.run(
-            "queries/save_flows",
-            rows=[(q, c, settled[c, q], counted.get((c, q), [])) for c, q in some],
-        )
+        span = Span(some[0][1] * QUARTER, (some[-1][1] + 1) * QUARTER)
+        codes = sorted({c for c, _ in some})
+        # Where most of what lies between is asked for, all of it costs less than picking out.
+        dense = 4 * len(some) >= len(codes) * (some[-1][1] + 1 - some[0][1])
+        rows = _count(client, [] if dense else some, span, codes)
+        counted = {(c, q): counts for c, q, counts in rows}
+        _keep(client, [(q, c, settled[c, q], counted.get((c, q), [])) for c, q in some])
     return {(c, q) for c, q, *_ in marks if (c, q) not in settled}
 
 
+def _keep(client: Client, rows: Sequence[tuple[int, str, int, _Counts]]) -> None:
+    quarters, checkpoints, seen, counts = zip(*rows, strict=True)
+    names = ("lane", "direction", "passages")
+    table = pa.table(
+        {
+            "quarter": pa.array([q * 900 for q in quarters], pa.uint32()),
+            "checkpoint": pa.array(checkpoints),
+            "seen": pa.array(seen, pa.uint64()),
+            "counts": pa.array(
+                [[dict(zip(names, c, strict=True)) for c in own] for own in counts], _COUNTS
+            ),
+        }
+    )
+    client.insert("flow_counts", table)
+
+
 def _count(
-    client: Client, keys: Sequence[_Live], span: Span
-) -> list[tuple[str, int, Sequence[tuple[str, int, int]]]]:
-    if not keys:
-        return []
-    rows = client.rows("queries/count_flows", keys=list(keys), start=span.start, end=span.end)
+    client: Client, keys: Sequence[_Live], span: Span, checkpoints: Sequence[str] = ()
+) -> list[tuple[str, int, _Counts]]:
+    """Passages of some checkpoints' quarters; without keys: of all in the span."""
+    rows = client.rows(
+        "queries/count_flows",
+        whole=not keys,
+        keys=list(keys) or [("", -1)],
+        checkpoints=list(checkpoints),
+        start=span.start,
+        end=span.end,
+    )
     return [(c, q, counts) for c, q, counts in rows]
 
 

@@ -1,5 +1,5 @@
--- Passages by the quarter of an hour of their first read, of some checkpoints' quarters: a read
--- begins one where the same plate was not read at that checkpoint and direction in the 60 s before.
+-- Passages by the quarter of an hour of their first read, in a range of time, of some checkpoints'
+-- quarters (keys) or of all (whole): a read begins one where the same plate was not read at that checkpoint and direction in the 60 s before.
 SELECT checkpoint, quarter, groupArray((lane, way, passages))
 FROM
 (
@@ -21,14 +21,20 @@ FROM
                 checkpoint, direction,
                 arraySort(groupUniqArray((toUnixTimestamp64Micro(captured_at), toString(lane)))) AS reads
             FROM sightings_by_checkpoint
-            WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), 900000000))
-                    IN {keys:Array(Tuple(String, Int64))}
-                OR (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at) + 60000000, 900000000))
-                    IN {keys:Array(Tuple(String, Int64))}
+            WHERE captured_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') - toIntervalSecond(60)
+                AND captured_at < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+                AND (empty({checkpoints:Array(String)}) OR checkpoint IN {checkpoints:Array(String)})
+                AND (
+                    {whole:Bool}
+                    OR (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), 900000000))
+                        IN {keys:Array(Tuple(String, Int64))}
+                    OR (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at) + 60000000, 900000000))
+                        IN {keys:Array(Tuple(String, Int64))}
+                )
             GROUP BY checkpoint, direction, plate
         )
     )
-    WHERE (checkpoint, quarter) IN {keys:Array(Tuple(String, Int64))}
+    WHERE ({whole:Bool} OR (checkpoint, quarter) IN {keys:Array(Tuple(String, Int64))})
         AND start.1 >= {start:Int64} AND start.1 < {end:Int64}
     GROUP BY checkpoint, quarter, lane, way
 )
