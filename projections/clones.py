@@ -89,8 +89,11 @@ def clone_suspects(client: Client, hunt: Hunt) -> list[CloneSuspect]:
     for plate, first_at, second_at, here, there, metres, speed, proof, _ in rows:
         if (plate, first_at) in wrong or (plate, second_at) in wrong:
             continue
-        first = _passage_at(passages[plate], codes[here - 1], first_at)
-        second = _passage_at(passages[plate], codes[there - 1], second_at)
+        first = _passage_at(passages.get(plate, ()), codes[here - 1], first_at)
+        second = _passage_at(passages.get(plate, ()), codes[there - 1], second_at)
+        # What came between the two questions may be in one of them alone.
+        if first is None or second is None:
+            continue
         twice = MISSED_EXIT in second.anomalies
         if proof or twice:
             suspects.append(
@@ -128,10 +131,12 @@ def _pairs(client: Client, hunt: Hunt, known: Mapping[str, Place]) -> Sequence[R
     )
 
 
-def _passage_at(passages: Sequence[PassageOf], checkpoint: str, at: int) -> PassageOf:
+def _passage_at(passages: Sequence[PassageOf], checkpoint: str, at: int) -> PassageOf | None:
     """The passage that a read at that instant belongs to."""
     return max(
-        (p for p in passages if p.checkpoint == checkpoint and p.at <= at), key=lambda p: p.at
+        (p for p in passages if p.checkpoint == checkpoint and p.at <= at),
+        key=lambda p: p.at,
+        default=None,
     )
 
 

@@ -144,6 +144,8 @@ def _ranked(
             expected=sum(chance(k, shares[plate]) for k in traffic.values()),
         )
         for plate, met, checkpoints in nearest
+        # What came between the two questions may be in one of them alone.
+        if plate in shares
     ]
     companions.sort(key=lambda c: (-c.score, -c.encounters, c.plate))
     return companions[: travel.limit]
