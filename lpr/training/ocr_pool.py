@@ -126,7 +126,7 @@ def main() -> None:
     given = parser.parse_args()
     cv2.setNumThreads(1)
     files, scenery = faces_in(given.fonts), scenery_in(given.frames)
-    print(f"{len(files)} font files, {len(scenery)} frames", flush=True)
+    print(f"drawn with {len(files)} font files before {len(scenery)} frames", flush=True)
     kind = f"shard-{given.only}-" if given.only else "shard-"
     wanted = [("validation", given.seed * 1000 + 999, VALIDATION)]
     wanted += [(f"{kind}{n:03d}", given.seed * 1000 + n, SHARD) for n in range(given.shards)]

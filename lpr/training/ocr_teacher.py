@@ -42,7 +42,12 @@ def crop(
 
 
 def taught(frames: Path, teacher: LicensePlateRecognizer, seed: int, copies: int) -> Shard:
-    """`copies` pictures, each cut and spoilt anew, of every plate the teacher is sure of."""
+    """`copies` pictures, each cut and spoilt anew, of every plate the teacher is sure of.
+
+    Raises SystemExit with a line that says what to do where it is sure of none.
+    """
+    if not (frames / "boxes.csv").is_file():
+        raise SystemExit(f"{frames} has no boxes.csv: give a folder of frames with labelled plates")
     rng = random.Random(seed)  # noqa: S311  drawing, not secrets
     pictures: list[Picture] = []
     texts: list[str] = []
@@ -64,6 +69,8 @@ def taught(frames: Path, teacher: LicensePlateRecognizer, seed: int, copies: int
             view = spoil(rng, crop(rng, frame, box, 0.45), wide / len(text))
             pictures.append(cv2.resize(view, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR))
             texts.append(text)
+    if not texts:
+        raise SystemExit(f"the teacher is sure of no plate in {frames}: leave the frames out")
     order = list(range(len(texts)))
     rng.shuffle(order)
     return Shard(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import random
 import re
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from lpr import catalogue, formats
 from lpr.regions import alpha2
-from lpr.training import ocr_pool, plates_camera, plates_styles
+from lpr.training import ocr_pool, ocr_teacher, plates_camera, plates_styles
 from lpr.training.plates_faces import TALL, StrokeFace
 from lpr.training.plates_labels import (
     ALPHABET,
@@ -25,6 +26,7 @@ from lpr.training.plates_labels import (
     REGION_NAMES,
     REGIONS,
     SLOTS,
+    UNKNOWN,
     WIDTH,
 )
 
@@ -138,6 +140,33 @@ def test_a_shard_is_kept_whole(tmp_path: Path) -> None:
     assert np.array_equal(kept.cells, shard.cells)
     assert {REGIONS[at] for at in kept.regions} == {"BR"}
     assert [p.name for p in tmp_path.iterdir()] == ["shard-000"]
+
+
+def test_a_teacher_labels_the_real_plates_it_is_sure_of(
+    shared: Path, hub_model: Path, tmp_path: Path
+) -> None:
+    with (shared / "frames" / "boxes.csv").open(newline="") as lines:
+        rows = sorted(csv.DictReader(lines), key=lambda row: float(row["width"]))
+    chosen = [*rows[:2], *rows[-4:]]  # the narrowest nobody can read
+    with (tmp_path / "boxes.csv").open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, chosen[0])
+        writer.writeheader()
+        writer.writerows(chosen)
+    for row in chosen:
+        (tmp_path / row["file"]).write_bytes((shared / "frames" / row["file"]).read_bytes())
+    teacher = LicensePlateRecognizer(
+        onnx_model_path=next(hub_model.glob("*.onnx")),
+        plate_config_path=next(hub_model.glob("*.yaml")),
+        providers=["CPUExecutionProvider"],
+    )
+    shard = ocr_teacher.taught(tmp_path, teacher, seed=1, copies=2)
+    assert len(shard.pictures) in {4, 6, 8}  # two of each plate read, of four at most
+    assert shard.pictures.shape[1:] == (HEIGHT, WIDTH, 3)
+    assert set(np.unique(shard.cells)) == {UNKNOWN}
+    texts = ["".join(ALPHABET[at] for at in row).rstrip("_") for row in shard.labels]
+    assert all(texts.count(text) % 2 == 0 for text in texts)
+    again = ocr_teacher.taught(tmp_path, teacher, seed=1, copies=2)
+    assert np.array_equal(shard.pictures, again.pictures)
 
 
 def test_the_model_shipped_is_what_this_makes_and_reads_plates_it_never_saw() -> None:
