@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from lpr.calibration import Calibration
 from lpr.detector import Detector
-from lpr.interpretation import Interpreter, agreeing
+from lpr.interpretation import Interpreter
 from lpr.ocr import Recogniser
 from lpr.reading import Box, Candidate, Detection, Picture, Reading, Sight
 
@@ -165,21 +165,12 @@ class Eye:
     def _settled(self, rivals: list[Candidate]) -> Candidate:
         """The place's reading: the plate that most stands for among boxes that are nearly alike.
 
-        The surest reading alone may be that of a box which cut a character off. What the boxes make
-        of other plates is taken off the confidence.
+        The surest reading alone may be that of a box which cut a character off.
         """
         support: dict[str, float] = defaultdict(float)
         for one in rivals:
             support[one.reading.plate] += self._rank(one)
-        best = max(rivals, key=lambda one: (support[one.reading.plate], self._rank(one)))
-        whole = sum(support.values())
-        if len(support) == 1 or not whole:
-            return best
-        sure = best.reading.confidence * support[best.reading.plate] / whole
-        rows = (
-            agreeing(best.reading.posterior, sure) if best.reading.plate else best.reading.posterior
-        )
-        return replace(best, reading=replace(best.reading, confidence=sure, posterior=rows))
+        return max(rivals, key=lambda one: (support[one.reading.plate], self._rank(one)))
 
     def _accepted(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those that are reads, each plate once."""
