@@ -92,6 +92,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     cv2.setNumThreads(1)
+    for file in (given.model, given.config):
+        if not file.is_file():
+            raise SystemExit(f"{file} is not there: fetch the teacher with lpr models fetch")
     teacher = LicensePlateRecognizer(
         onnx_model_path=given.model,
         plate_config_path=given.config,
