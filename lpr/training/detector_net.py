@@ -14,10 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CELL = 8
-TARGETS = 7
-"""Channels of a target: heat, left, top, right, bottom in cells, weight of the box, care."""
-
 
 def _conv(inside: int, outside: int, *, stride: int = 1, apart: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inside, outside, 3, stride, apart, apart), nn.ReLU(inplace=True))
@@ -94,7 +90,8 @@ class DetectorNet(nn.Module):  # type: ignore[misc]
 def loss(answer: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """(heat's, boxes'): focal as in CenterNet (arXiv:1904.07850); 1 - DIoU (arXiv:1911.08287).
 
-    answer: (n, 5, rows, columns) as `raw` gives it. target: (n, TARGETS, rows, columns).
+    answer: (n, 5, rows, columns) as `raw` gives it. target: (n, 7, rows, columns) as
+    scenes_targets.py draws it.
     """
     heat, wanted, care = (
         torch.sigmoid(answer[:, 0]).clamp(1e-4, 1 - 1e-4),

@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lpr.detector import CELL
 from lpr.training.scenes import Scene
-
-CELL = 8
 
 
 def target(scene: Scene) -> NDArray[np.float32]:

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lpr_scenes import scene as street
 
-from lpr.detector import OURS, PlateDetector
+from lpr.detector import CELL, OURS, PlateDetector
 from lpr.reading import Box
 from lpr.training.scenes import Frame, Scene, draw_scene, frame, load_frames
 from lpr.training.scenes_plates import draw_plate
-from lpr.training.scenes_targets import CELL, target
+from lpr.training.scenes_targets import target
 
 SIDE = 128
 NO_TORCH = "PyTorch is absent: 'make train-detector' installs it"
