@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from lpr_scenes import plate, scene
 
 from lpr.camera import load_picture
 from lpr.pipeline import PICTURE_BYTES, Eye, Rules, jpeg
-from lpr.reading import Box, Reading
+from lpr.reading import ALPHABET, Box, Detection, Picture, Reading, Sight
 from lpr.session import make_eye
 from lpr.settings import Settings
 
@@ -118,3 +119,28 @@ def test_streets_whose_plates_are_painted_over_give_no_read(shared: Path, hub_mo
             picture[top : y + height + edge, left : x + width + edge] = 90
         reads += bool(eye.read(picture))
     assert reads == 0
+
+
+def test_boxes_that_are_nearly_alike_settle_on_what_most_of_them_say() -> None:
+    said = {"AB123CD": 0.97, "B123CDX": 0.99}
+
+    class Jittered:
+        """One place, three boxes: the narrowest has lost the first character."""
+
+        def find(self, picture: Picture) -> list[list[Detection]]:
+            return [[Detection(Box(100 + 9 * n, 100, 120, 40), 0.8) for n in range(3)]]
+
+    class ByItsBox:
+        name = "by its box"
+
+        def read(self, sights: Sequence[Sight]) -> list[Reading]:
+            texts = ["B123CDX" if sight.box.x > 110 else "AB123CD" for sight in sights]
+            rows = [np.full((7, 37), 0.0005, np.float32) for _ in texts]
+            for text, row in zip(texts, rows, strict=True):
+                for place, character in enumerate(text):
+                    row[place, ALPHABET.index(character)] = said[text]
+            return [Reading.of(row / row.sum(axis=1, keepdims=True)) for row in rows]
+
+    eye = Eye(Jittered(), ByItsBox(), Rules())
+    (one,) = eye.read(np.zeros((400, 600, 3), np.uint8))
+    assert one.reading.plate == "AB123CD"
