@@ -9,10 +9,22 @@ PROTOS := $(wildcard proto/ring/v1/*.proto)
 SOURCES := lpr ring projections server.py tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench format proto lock clean
+.PHONY: help setup demo run test check bench format proto lock train-detector train-ocr clean
+
+# What training needs, apart from what everything else needs: a venv of its own, and room to work in.
+TRAIN_VENV ?= .venv-train
+TRAIN := $(TRAIN_VENV)/bin/python
+TRAIN_STAMP := $(TRAIN_VENV)/.installed
+FRAMES ?= ../shared/data/frames
+TEACHER ?= ../shared/data/models/cct-xs-v1-global-model
+DETECTOR_WORK ?= build/train-detector
+DETECTOR_STEPS ?= 2400
+OCR_WORK ?= build/train-ocr
+OCR_SHARDS ?= 48
+OCR_STEPS ?= 6000
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## make .venv with everything in it
 
@@ -53,5 +65,23 @@ lock: $(STAMP) ## resolve the dependencies anew
 	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --strip-extras --upgrade -o requirements.lock pyproject.toml
 
+$(TRAIN_STAMP): pyproject.toml
+	test -x $(TRAIN) || $(PYTHON) -m venv $(TRAIN_VENV)
+	@echo "installing torch and the rest into $(TRAIN_VENV) (about 2 GB)"
+	$(TRAIN) -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	@touch $@
+
+train-detector: $(TRAIN_STAMP) ## train the plate detector further, or go on (hours)
+	$(TRAIN) -m lpr.training.detector_train --frames $(FRAMES) --start lpr/models/plate_detector.onnx \
+	  --steps $(DETECTOR_STEPS) --out $(DETECTOR_WORK)
+
+train-ocr: $(TRAIN_STAMP) ## train the OCR model anew, or go on (hours; npm fetches its fonts)
+	test -d $(OCR_WORK)/fonts || $(TRAIN) -m lpr.training.plates_fonts $(OCR_WORK)/fonts
+	$(TRAIN) -m lpr.training.ocr_pool $(OCR_WORK)/pool --shards $(OCR_SHARDS) --fonts $(OCR_WORK)/fonts --frames $(FRAMES)
+	test -d $(OCR_WORK)/pool/shard-frames || test ! -d $(TEACHER) || \
+	  $(TRAIN) -m lpr.training.ocr_teacher $(FRAMES) $(TEACHER)/*.onnx $(TEACHER)/*.yaml $(OCR_WORK)/pool/shard-frames
+	$(TRAIN) -m lpr.training.ocr_train $(OCR_WORK)/pool $(OCR_WORK)/run --steps $(OCR_STEPS)
+	$(TRAIN) -m lpr.training.ocr_export $(OCR_WORK)/run/average.pt lpr/models/plate_ocr.onnx
+
 clean: ## remove what setup made
-	rm -rf $(VENV) *.egg-info
+	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info
