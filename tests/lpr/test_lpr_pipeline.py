@@ -122,7 +122,7 @@ def test_streets_whose_plates_are_painted_over_give_no_read(shared: Path, hub_mo
 
 
 def test_boxes_that_are_nearly_alike_settle_on_what_most_of_them_say() -> None:
-    said = {"AB123CD": 0.97, "B123CDX": 0.99}
+    said = {"AB123CD": 0.85, "B123CDX": 0.99}
 
     class Jittered:
         """One place, three boxes: the narrowest has lost the first character."""
@@ -135,7 +135,7 @@ def test_boxes_that_are_nearly_alike_settle_on_what_most_of_them_say() -> None:
 
         def read(self, sights: Sequence[Sight]) -> list[Reading]:
             texts = ["B123CDX" if sight.box.x > 110 else "AB123CD" for sight in sights]
-            rows = [np.full((7, 37), 0.0005, np.float32) for _ in texts]
+            rows = [np.full((7, 37), (1 - said[text]) / 36, np.float32) for text in texts]
             for text, row in zip(texts, rows, strict=True):
                 for place, character in enumerate(text):
                     row[place, ALPHABET.index(character)] = said[text]
