@@ -9,7 +9,7 @@ PROTOS := $(wildcard proto/ring/v1/*.proto)
 SOURCES := lpr ring projections server.py tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench format proto lock train-detector train-ocr clean
+.PHONY: help setup demo run test check bench format proto lock train-detector train-ocr calibrate clean
 
 # What training needs, apart from what everything else needs: a venv of its own, and room to work in.
 TRAIN_VENV ?= .venv-train
@@ -82,6 +82,9 @@ train-ocr: $(TRAIN_STAMP) ## train the OCR model anew, or go on (hours; npm fetc
 	  $(TRAIN) -m lpr.training.ocr_teacher $(FRAMES) $(TEACHER)/*.onnx $(TEACHER)/*.yaml $(OCR_WORK)/pool/shard-frames
 	$(TRAIN) -m lpr.training.ocr_train $(OCR_WORK)/pool $(OCR_WORK)/run --steps $(OCR_STEPS)
 	$(TRAIN) -m lpr.training.ocr_export $(OCR_WORK)/run/average.pt lpr/models/plate_ocr.onnx
+
+calibrate: $(STAMP) ## fit what a confidence means anew, after a model has changed (half an hour)
+	$(BIN)/python -m lpr.calibration_fit rapidocr+ours rapidocr $(TEACHER)
 
 clean: ## remove what setup made
 	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info

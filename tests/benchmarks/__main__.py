@@ -17,6 +17,7 @@ from tests.benchmarks.investigations import investigations
 from tests.benchmarks.latency import latency
 from tests.benchmarks.postgres import plain_design, postgres
 from tests.benchmarks.questions import table_of
+from tests.benchmarks.reading import ocr_alone
 from tests.benchmarks.soak import soak
 
 
@@ -90,6 +91,7 @@ def main() -> None:
             investigations(folder, options.city_reads, options.questions, seconds, report)
         console.print(table_of([row for row in rows if "p99_ms" in row or "failed" in row]))
     for name, measure in (
+        ("reader: the OCR alone", ocr_alone),
         ("reader: 1280 × 720, one plate in view", video.speed),
         ("reader: a drawn checkpoint", lambda: video.checkpoint(options.vehicles)),
         ("reader: memory", lambda: video.memory(options.frames, options.frames // 10)),
