@@ -29,6 +29,8 @@ WIDE_CROP, PLATE_SHAPE = 2 * CROP_WIDTH, 1.7
 crop: it is read whole too, and what is surer counts."""
 NO_SIGN = 0.5
 """Confidence times detector's score that a text without a digit needs."""
+DOUBTED = 0.25
+"""Confidence times detector's score under which a single picture gives no read."""
 NO_DIGIT = 0.5
 """What such a text's rank is multiplied by."""
 LONGEST = 12
@@ -173,10 +175,15 @@ class Eye:
         return max(rivals, key=lambda one: (support[one.reading.plate], self._rank(one)))
 
     def _accepted(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Those that are reads, each plate once."""
+        """Those that are reads, each plate once.
+
+        A confidence takes it that there is a plate. Where the detector doubts that, and no second
+        frame can tell, the read is doubted as much.
+        """
         reads: dict[str, Candidate] = {}
         for candidate in candidates:
-            if self.rules.accept(candidate.reading, candidate.score):
+            doubted = candidate.reading.confidence * candidate.score < DOUBTED
+            if not doubted and self.rules.accept(candidate.reading, candidate.score):
                 reads.setdefault(candidate.reading.plate, candidate)
         return list(reads.values())
 

@@ -12,7 +12,7 @@ from lpr_scenes import plate, scene
 
 from lpr.camera import load_picture
 from lpr.pipeline import PICTURE_BYTES, Eye, Rules, jpeg
-from lpr.reading import ALPHABET, Box, Detection, Picture, Reading, Sight
+from lpr.reading import ALPHABET, Box, Detection, Picture, Posterior, Reading, Sight
 from lpr.session import make_eye
 from lpr.settings import Settings
 
@@ -20,6 +20,14 @@ from lpr.settings import Settings
 @pytest.fixture(scope="module")
 def eye() -> Eye:
     return make_eye(Settings(ocr_model="rapidocr"), video=False)
+
+
+def spelt(text: str, sure: float) -> Posterior:
+    """Rows that spell the text, each character with this probability."""
+    rows = np.full((len(text), 37), (1 - sure) / 36, np.float32)
+    for row, character in zip(rows, text, strict=True):
+        row[ALPHABET.index(character)] = sure
+    return rows
 
 
 def test_every_plate_of_a_scene_is_read_where_it_is(eye: Eye) -> None:
@@ -103,6 +111,22 @@ def test_real_scenes_are_found_and_read(shared: Path, hub_model: Path) -> None:
     assert right >= 5
 
 
+@pytest.mark.parametrize(("score", "read"), [(0.9, True), (0.2, False)])
+def test_what_the_detector_doubts_is_doubted_in_a_single_picture(score: float, read: bool) -> None:
+    class Doubting:
+        def find(self, picture: Picture) -> list[list[Detection]]:
+            return [[Detection(Box(100, 100, 120, 40), score)]]
+
+    class Hesitant:
+        name = "hesitant"
+
+        def read(self, sights: Sequence[Sight]) -> list[Reading]:
+            return [Reading.of(spelt("AB123CD", 0.95)) for _ in sights]
+
+    reads = Eye(Doubting(), Hesitant(), Rules()).read(np.zeros((400, 600, 3), np.uint8))
+    assert bool(reads) is read
+
+
 def test_streets_whose_plates_are_painted_over_give_no_read(shared: Path, hub_model: Path) -> None:
     eye = make_eye(Settings(ocr_model=str(hub_model)), video=False)
     boxes = defaultdict(list)
@@ -135,11 +159,7 @@ def test_boxes_that_are_nearly_alike_settle_on_what_most_of_them_say() -> None:
 
         def read(self, sights: Sequence[Sight]) -> list[Reading]:
             texts = ["B123CDX" if sight.box.x > 110 else "AB123CD" for sight in sights]
-            rows = [np.full((7, 37), (1 - said[text]) / 36, np.float32) for text in texts]
-            for text, row in zip(texts, rows, strict=True):
-                for place, character in enumerate(text):
-                    row[place, ALPHABET.index(character)] = said[text]
-            return [Reading.of(row / row.sum(axis=1, keepdims=True)) for row in rows]
+            return [Reading.of(spelt(text, said[text])) for text in texts]
 
     eye = Eye(Jittered(), ByItsBox(), Rules())
     (one,) = eye.read(np.zeros((400, 600, 3), np.uint8))

@@ -391,4 +391,5 @@ def test_every_column_has_a_checksum(world: World) -> None:
             (sums,) = client.named_rows(f"checksums/{table}")
             assert list(sums) == ["rows", *columns], statement(f"checksums/{table}")
         tables = {str(r[0]) for r in client.rows("queries/table_rows", database=client.database)}
-        assert tables == {*TABLES, "incoming", "positions", "schema_versions"}
+        # flow_counts holds what questions asked for so far: worked out anew, never compared.
+        assert tables == {*TABLES, "flow_counts", "incoming", "positions", "schema_versions"}

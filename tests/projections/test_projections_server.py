@@ -187,7 +187,7 @@ def test_questions_name_no_plate_where_an_access_log_would_have_it(
         return inner(pool, method, url, **more)
 
     monkeypatch.setattr(urllib3.PoolManager, "urlopen", urlopen)
-    live.rows("queries/timeline", plate="AB123CD", start=0, end=1)
+    live.rows("queries/timeline_reads", plate="AB123CD")
     assert len(addresses) == 1
     assert "AB123CD" not in addresses[0]
     assert "log_queries=0" in addresses[0]
