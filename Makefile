@@ -86,5 +86,5 @@ train-ocr: $(TRAIN_STAMP) ## train the OCR model anew, or go on (hours; npm fetc
 calibrate: $(STAMP) ## fit what a confidence means anew, after a model has changed (half an hour)
 	$(BIN)/python -m lpr.calibration_fit rapidocr+ours rapidocr $(TEACHER)
 
-clean: ## remove what setup made
-	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info
+clean: ## remove what setup made (what training has come to, in build, stays)
+	rm -rf $(VENV) $(TRAIN_VENV) *.egg-info
