@@ -16,7 +16,7 @@ from lpr.uplink import Pace, Uplink
 from tests.acceptance.city import EACH, reads_of
 
 _CHUNK = 25
-_PAUSE = 0.25
+_PAUSE = 0.35
 
 
 async def run(folder: Path, address: str, number: int) -> None:

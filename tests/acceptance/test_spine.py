@@ -224,7 +224,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(
     restless = Subscriber(server, leaves_after=25)
     city = City(tmp_path, server)
     try:
-        for number, share in enumerate((0.1, 0.2, 0.3, 0.45, 0.6, 0.75)):
+        for number, share in enumerate((0.05, 0.14, 0.23, 0.32, 0.41, 0.5)):
             wait_for_head(log, base + int(share * READERS * EACH))
             group, flying = city.freeze(log)
             assert flying
