@@ -109,7 +109,7 @@ class City:
         first, so that readers send what is not answered; then they do, so that its answers reach
         nobody.
         """
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             for group, process in self._running.items():
                 if process.poll() is not None:
@@ -164,7 +164,7 @@ class City:
         path = self._folder / f"reader-{number}" / "spool.sqlite"
         if not path.exists():
             return []
-        with contextlib.closing(sqlite3.connect(path, timeout=10)) as spool:
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as spool:
             try:
                 return spool.execute(statement).fetchall()
             except sqlite3.OperationalError:
@@ -306,7 +306,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(
 
     # Alerts: every expected one, exactly once per subscriber.
     expected = Counter((f"reader-{n}", plate) for n in range(READERS) for plate in alerts_of(n))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if all(s.reached(log.head()) for s in (steady, restless)):
             break

@@ -52,7 +52,7 @@ def follow(ring: MemoryRing, *arguments: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -81,7 +81,7 @@ def test_json_tells_alerts_and_with_progress_how_far_it_is(ring: MemoryRing) -> 
     first, second = map(json.loads, result.stdout.splitlines())
     assert first == {"progress": {"log_id": LOG, "position": "3"}}
     assert second["alert"]["sighting"]["plate"] == "AB123CD"
-    asked = ring.subscribed.get(timeout=1)
+    asked = ring.subscribed.get(timeout=60)
     assert (asked.hotlists, asked.checkpoints) == (["stolen"], ["GP-01"])
     assert asked.include_updates
     assert not asked.after
@@ -96,7 +96,7 @@ def test_a_broken_stream_is_taken_up_after_the_last_position(
     assert result.returncode == 0
     ids = [json.loads(line)["alert"]["alert_id"] for line in result.stdout.splitlines()]
     assert ids == ["alert-5", "alert-9", "alert-12"]
-    asked = [ring.subscribed.get(timeout=1) for _ in range(3)]
+    asked = [ring.subscribed.get(timeout=60) for _ in range(3)]
     assert [a.from_beginning for a in asked] == [True, False, False]
     assert [[p.position for p in a.after] for a in asked] == [[], [8], [9]]
     assert "coming back" in result.stderr
@@ -105,12 +105,12 @@ def test_a_broken_stream_is_taken_up_after_the_last_position(
 def test_a_server_that_restarts_is_waited_for(ring: MemoryRing) -> None:
     ring.streams = [[progress(1)], [hit(2)]]
     process = follow(ring, "--count", "1", "--progress")
-    ring.subscribed.get(timeout=20)
+    ring.subscribed.get(timeout=60)
     assert "up to position 1" in process.stdout.readline()
     ring.stop()
     time.sleep(0.5)
     ring.restart()
-    assert ring.subscribed.get(timeout=20).after[0].position == 1
+    assert ring.subscribed.get(timeout=60).after[0].position == 1
     code, out, _ = ended(process)
     assert code == 0
     assert "alert-2" in out
@@ -132,7 +132,7 @@ def test_the_state_file_outlives_the_subscriber(ring: MemoryRing, tmp_path: Path
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 0
     run("alerts", "--count", "1", "--state-file", state, server=ring.address)
-    asked = [ring.subscribed.get(timeout=1) for _ in range(3)]
+    asked = [ring.subscribed.get(timeout=60) for _ in range(3)]
     assert [[p.position for p in a.after] for a in asked] == [[], [5], [30]]
     assert not asked[1].from_beginning
     kept = json.loads((tmp_path / "state.json").read_text())

@@ -233,7 +233,7 @@ def test_a_subscriber_goes_on_after_the_server_was_killed(
     client.close()
     found.append(json.loads(process.stdout.readline()))
     process.send_signal(signal.SIGTERM)
-    rest, said = process.communicate(timeout=20)
+    rest, said = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "")
     assert "is back" in said
     assert len({message["alert"]["alert_id"] for message in found}) == 3

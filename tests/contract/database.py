@@ -15,7 +15,7 @@ class Database:
         self._sqlite = dsn.startswith("sqlite:///")
         if self._sqlite:
             path = dsn.removeprefix("sqlite:///")
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=60)
             self._table, self._position = "stored_events", "position"
         else:
             self._connection = psycopg.connect(dsn, autocommit=True)

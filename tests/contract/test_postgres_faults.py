@@ -61,7 +61,7 @@ class Told:
             self._count += 1
             self._changed.notify_all()
 
-    def wait(self, seen: int, seconds: float = 10) -> int:
+    def wait(self, seen: int, seconds: float = 60.0) -> int:
         """Waits for more calls than `seen`; how many there were."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._count > seen, seconds)
@@ -185,7 +185,7 @@ def test_a_claim_outlives_its_session(dsn: str, log: EventLog) -> None:
     def holds() -> bool:
         return bool(run(dsn, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
 
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)

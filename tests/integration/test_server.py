@@ -71,7 +71,7 @@ def read_process(server: Server) -> psutil.Process:
     return process
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -105,7 +105,7 @@ def test_what_listens_serves_and_says_what(server: Server) -> None:
     with server.channel() as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for name in ("", *SERVICES):
-            answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+            answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=60)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING, name
         reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
         (answer,) = reflection.ServerReflectionInfo(
@@ -125,7 +125,7 @@ def refused(*options: str, env: dict[str, str] | None = None) -> str:
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 1
@@ -243,11 +243,11 @@ def test_sigterm_ends_everything_in_good_order(server: Server) -> None:
     streaming.until(1)
     began = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
     assert group(server) == []
     # Readers and subscribers are told to come again.
     assert streaming.failure()[0] is grpc.StatusCode.UNAVAILABLE
-    subscriber.thread.join(5)
+    subscriber.thread.join(60)
     assert subscriber.call.code() is grpc.StatusCode.UNAVAILABLE
     subscriber.channel.close()
 
@@ -319,7 +319,7 @@ def test_it_ends_soon_though_postgresql_is_away(
         time.sleep(0.5)
         began = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         # What could not be stored was not acknowledged.
         assert streaming.failure()[0] is grpc.StatusCode.UNAVAILABLE
         assert streaming.rest == []

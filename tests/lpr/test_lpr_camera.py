@@ -63,7 +63,8 @@ def test_a_stream_that_hangs_up_is_opened_again(car: list[Picture]) -> None:
                 live.close()
         assert there.visits == 2
         pictures = [frame.picture for frame in frames if frame.picture is not None]
-        assert len(pictures) + live.dropped == live.seen
+        # One more may have come while it was being closed.
+        assert live.seen - len(pictures) - live.dropped in (0, 1)
         assert live.seen > 30
 
 
@@ -93,7 +94,8 @@ def test_a_slow_reader_drops_frames_and_says_how_many(car: list[Picture]) -> Non
                 time.sleep(0.2)
         assert live.dropped > 20
         assert len(late) + live.dropped >= live.seen - 1
-        assert max(late) < 0.5, "a frame waited in a queue"
+        # In a queue, the last would have waited for most of the two seconds.
+        assert max(late) < 1, "a frame waited in a queue"
 
 
 def test_a_vehicle_is_told_though_the_camera_falls_silent(car: list[Picture], eye: Eye) -> None:
@@ -202,7 +204,7 @@ def test_status_tells_of_a_camera_while_it_runs(car: list[Picture]) -> None:
                 assert "secret" not in json.dumps(state)
                 assert state["camera"]["source"] == there.address.replace("user:secret@", "")
                 running.terminate()
-                await asyncio.wait_for(running.communicate(), 20)
+                await asyncio.wait_for(running.communicate(), 60)
                 camera = Camera.kept(inspect(folder))
                 assert camera is not None
                 assert not camera.running

@@ -210,10 +210,10 @@ def test_a_camera_is_stopped_in_good_order(tmp_path: Path, monkeypatch: pytest.M
                 stderr=asyncio.subprocess.PIPE,
             )
             assert running.stdout is not None
-            line = await asyncio.wait_for(running.stdout.readline(), 20)
+            line = await asyncio.wait_for(running.stdout.readline(), 60)
             assert line.split()[0] == b"AB123CD"
             running.terminate()
-            await asyncio.wait_for(running.communicate(), 20)
+            await asyncio.wait_for(running.communicate(), 60)
             assert running.returncode == 0
             assert service.plates() == ["AB123CD"]
 

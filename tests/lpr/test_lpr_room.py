@@ -96,7 +96,7 @@ def test_a_camera_loses_what_memory_has_no_room_for_and_says_so(
         started = time.monotonic()
         with pytest.raises(SpoolFullError, match="5 reads lost"):
             holding.close(0.2)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
 
 
 def test_a_file_waits_for_room_instead_of_losing_reads(tmp_path: Path) -> None:

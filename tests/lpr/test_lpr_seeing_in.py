@@ -32,7 +32,7 @@ def values(text: str) -> dict[str, float]:
 async def fetch(address: str) -> str:
     def get() -> str:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(address, timeout=5) as answer:
+        with direct.open(address, timeout=60) as answer:
             return str(answer.read().decode())
 
     return await asyncio.to_thread(get)
@@ -62,10 +62,10 @@ def test_metrics_and_json_logs_tell_all_but_plates(
             assert running.stderr is not None
             first, address = b"", None
             while address is None:
-                line = await asyncio.wait_for(running.stderr.readline(), 20)
+                line = await asyncio.wait_for(running.stderr.readline(), 60)
                 first += line
                 address = re.search(r"http://\S+/metrics", line.decode())
-            assert await asyncio.wait_for(running.stdout.readline(), 20), first
+            assert await asyncio.wait_for(running.stdout.readline(), 60), first
             for _ in range(100):
                 text = await fetch(address[0])
                 found = values(text)
@@ -73,7 +73,7 @@ def test_metrics_and_json_logs_tell_all_but_plates(
                     break
                 await asyncio.sleep(0.05)
             running.terminate()
-            _, complained = await asyncio.wait_for(running.communicate(), 20)
+            _, complained = await asyncio.wait_for(running.communicate(), 60)
             assert running.returncode == 0
         assert found["lpr_reads_spooled_total"] == found["lpr_reads_acknowledged_total"] >= 1
         assert found["lpr_connected"] == 1

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 
+from projections import follower as followers
 from projections.clickhouse import ClickHouse, ClickHouseError, Client
 from projections.follower import Follower, Projection
 from projections.rebuild import TABLES, compare
@@ -254,10 +255,10 @@ def test_an_event_of_a_newer_version_stops_it_after_those_before(
         at = world.insert([unknown_format])
     world.see(Seen("AB123CD", T0 + 2 * SECOND))
     with following(world) as follower:
-        assert within(5, lambda: f"position {at}" in follower.health)
+        assert within(60, lambda: f"position {at}" in follower.health)
         assert ("ring.something.new" in follower.health) == sealed
         assert follower.position == last, "what came before is applied, and nothing after"
-        asyncio.run(asyncio.wait_for(follower.reached(last), 5))
+        asyncio.run(asyncio.wait_for(follower.reached(last), 60))
         assert "a newer one" in follower.health
 
 
@@ -267,7 +268,7 @@ def test_it_tries_again_until_clickhouse_answers(
 ) -> None:
     working = Client.insert
     with following(world) as follower:
-        assert within(5, lambda: follower.health == "ok")
+        assert within(60, lambda: follower.health == "ok")
 
         def refuse(self: Client, table: str, rows: object) -> None:
             raise ClickHouseError("Code: 243. AB123CD")
@@ -275,10 +276,10 @@ def test_it_tries_again_until_clickhouse_answers(
         monkeypatch.setattr(Client, "insert", refuse)
         monkeypatch.setattr(ClickHouseError, "code", 243, raising=False)
         last = world.see(Seen("AB123CD", T0))
-        assert within(5, lambda: "243" in follower.health)
+        assert within(60, lambda: "243" in follower.health)
         assert "AB123CD" not in follower.health
         monkeypatch.setattr(Client, "insert", working)
-        assert within(10, lambda: follower.position == last and follower.health == "ok")
+        assert within(60, lambda: follower.position == last and follower.health == "ok")
 
 
 def test_a_log_put_back_to_an_older_state_is_noticed(world: World) -> None:
@@ -286,44 +287,46 @@ def test_a_log_put_back_to_an_older_state_is_noticed(world: World) -> None:
     with databases_of(world) as (databases, client, _):
         Projection(world.log, client, databases.live()).save(1000)
     with following(world) as follower:
-        assert within(5, lambda: "ring rebuild" in follower.health)
+        assert within(60, lambda: "ring rebuild" in follower.health)
 
 
-def test_a_waiter_is_told_soon(world: World) -> None:
+def test_a_waiter_is_told_soon(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followers, "_LINGER_SECONDS", 10.0)
+
     async def wait(follower: Follower) -> float:
         await asyncio.to_thread(world.see, Seen("AB123CD", T0))
         began = time.monotonic()
-        await asyncio.wait_for(follower.reached(world.log.head()), 5)
+        await asyncio.wait_for(follower.reached(world.log.head()), 60)
         return time.monotonic() - began
 
     async def times() -> list[float]:
         return [await wait(follower) for _ in range(9)]
 
     with following(world) as follower:
-        assert within(5, lambda: follower.health == "ok")
-        assert sorted(asyncio.run(times()))[4] < 0.4, "it lingers, though somebody waits"
+        assert within(60, lambda: follower.health == "ok")
+        assert sorted(asyncio.run(times()))[4] < 5, "it lingers, though somebody waits"
 
 
 @embedded_alone
 def test_it_is_woken_by_what_another_process_stores(
-    new_store: Callable[[], str], world: World
+    new_store: Callable[[], str], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(followers, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(followers, "_IDLE_SECONDS", 20.0)
     store = new_store()
     log, writer = open_log(store), open_log(store)
     world.log.close()
     world.log = log
     times = []
     with following(world) as follower:
-        assert within(5, lambda: follower.health == "ok")
+        assert within(60, lambda: follower.health == "ok")
         for sequence in range(1, 6):
-            # Longer ago than it lingers.
-            time.sleep(0.6)
             began = time.monotonic()
             writer.insert_events([Seen("AB123CD", T0, sequence=sequence).stored()])
-            assert within(5, lambda sequence=sequence: follower.position >= sequence)  # type: ignore[misc]
+            assert within(60, lambda sequence=sequence: follower.position >= sequence)  # type: ignore[misc]
             times.append(time.monotonic() - began)
     writer.close()
-    assert sorted(times)[2] < 0.3, "it sleeps until it looks by itself"
+    assert sorted(times)[2] < 10, "it sleeps until it looks by itself"
 
 
 def test_alerts_have_their_latest_state(world: World) -> None:

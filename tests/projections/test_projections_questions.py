@@ -329,7 +329,7 @@ def test_at_least_waits_for_what_is_stored_meanwhile(served: Served) -> None:
     ahead = served.world.log.head() + 1
     call = served.investigation.GetTimeline.future(
         pb.GetTimelineRequest(purpose=PURPOSE, plate=p, at_least=[served.world.position(ahead)]),
-        timeout=20,
+        timeout=60,
     )
     assert not call.done()
     served.world.see(Seen(p, T0))
