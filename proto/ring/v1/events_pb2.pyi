@@ -15,6 +15,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from proto.ring.v1 import alert_pb2 as _alert_pb2
 from proto.ring.v1 import common_pb2 as _common_pb2
+from proto.ring.v1 import hotlist_pb2 as _hotlist_pb2
 from proto.ring.v1 import ingest_pb2 as _ingest_pb2
 import builtins as _builtins
 import sys
@@ -275,9 +276,12 @@ class HotlistCreated(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FLOOR_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     name: _builtins.str
     confidence_floor: _builtins.float
+    by: _builtins.str
+    """The agency on whose behalf, or "insecure"."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -287,14 +291,86 @@ class HotlistCreated(_message.Message):
         agency: _builtins.str = ...,
         name: _builtins.str = ...,
         confidence_floor: _builtins.float = ...,
+        by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "confidence_floor", b"confidence_floor", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "confidence_floor", b"confidence_floor", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HotlistCreated: _TypeAlias = HotlistCreated  # noqa: Y015
+
+@_typing.final
+class HotlistGranted(_message.Message):
+    """Topic ring.hotlist.granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    GRANTEE_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    name: _builtins.str
+    grantee: _builtins.str
+    right: _hotlist_pb2.HotlistRight.ValueType
+    by: _builtins.str
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        agency: _builtins.str = ...,
+        name: _builtins.str = ...,
+        grantee: _builtins.str = ...,
+        right: _hotlist_pb2.HotlistRight.ValueType = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "grantee", b"grantee", "name", b"name", "right", b"right"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HotlistGranted: _TypeAlias = HotlistGranted  # noqa: Y015
+
+@_typing.final
+class HotlistGrantRevoked(_message.Message):
+    """Topic ring.hotlist.grant_revoked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    GRANTEE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    name: _builtins.str
+    grantee: _builtins.str
+    by: _builtins.str
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        agency: _builtins.str = ...,
+        name: _builtins.str = ...,
+        grantee: _builtins.str = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "grantee", b"grantee", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HotlistGrantRevoked: _TypeAlias = HotlistGrantRevoked  # noqa: Y015
 
 @_typing.final
 class EntriesStaged(_message.Message):
@@ -364,6 +440,7 @@ class EntriesActivated(_message.Message):
     REMOVED_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     name: _builtins.str
     import_id: _builtins.str
@@ -377,6 +454,8 @@ class EntriesActivated(_message.Message):
     """Live entries after the change."""
     digest: _builtins.bytes
     """SHA-256 over the staged bodies in order."""
+    by: _builtins.str
+    """The agency on whose behalf, or "insecure"."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -392,10 +471,11 @@ class EntriesActivated(_message.Message):
         removed: _builtins.int = ...,
         entries: _builtins.int = ...,
         digest: _builtins.bytes = ...,
+        by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "agency", b"agency", "at", b"at", "chunks", b"chunks", "digest", b"digest", "entries", b"entries", "import_id", b"import_id", "name", b"name", "removed", b"removed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "agency", b"agency", "at", b"at", "by", b"by", "chunks", b"chunks", "digest", b"digest", "entries", b"entries", "import_id", b"import_id", "name", b"name", "removed", b"removed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

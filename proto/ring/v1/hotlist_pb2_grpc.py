@@ -55,6 +55,16 @@ class HotlistServiceStub:
                 request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistsRequest.SerializeToString,
                 response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistsResponse.FromString,
                 _registered_method=True)
+        self.GrantHotlist = channel.unary_unary(
+                '/ring.v1.HotlistService/GrantHotlist',
+                request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.GrantHotlistRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.Hotlist.FromString,
+                _registered_method=True)
+        self.RevokeGrant = channel.unary_unary(
+                '/ring.v1.HotlistService/RevokeGrant',
+                request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.RevokeGrantRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.Hotlist.FromString,
+                _registered_method=True)
         self.CheckHistory = channel.unary_stream(
                 '/ring.v1.HotlistService/CheckHistory',
                 request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.CheckHistoryRequest.SerializeToString,
@@ -90,7 +100,22 @@ class HotlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListHotlists(self, request, context):
-        """In order of agency and name.
+        """Those that the caller may see, in order of agency and name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GrantHotlist(self, request, context):
+        """Lets another agency see a list and its alerts, or change both as well. Only the owner may;
+        a second grant takes the place of the first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeGrant(self, request, context):
+        """NOT_FOUND where there is no such grant.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +150,16 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     servicer.ListHotlists,
                     request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistsRequest.FromString,
                     response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistsResponse.SerializeToString,
+            ),
+            'GrantHotlist': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantHotlist,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.GrantHotlistRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.Hotlist.SerializeToString,
+            ),
+            'RevokeGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeGrant,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.RevokeGrantRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.Hotlist.SerializeToString,
             ),
             'CheckHistory': grpc.unary_stream_rpc_method_handler(
                     servicer.CheckHistory,
@@ -240,6 +275,60 @@ class HotlistService:
             '/ring.v1.HotlistService/ListHotlists',
             proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistsRequest.SerializeToString,
             proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantHotlist(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ring.v1.HotlistService/GrantHotlist',
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.GrantHotlistRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.Hotlist.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ring.v1.HotlistService/RevokeGrant',
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.RevokeGrantRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.Hotlist.FromString,
             options,
             channel_credentials,
             insecure,
