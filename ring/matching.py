@@ -28,7 +28,7 @@ from ring.alert import Alert
 from ring.application import Ring
 from ring.hotlist import Hotlist
 from ring.reads import ReadLog, is_delayed, seen_at, sighting
-from ring.store import unseal
+from ring.store import EventLog, unseal
 from ring.values import alert_id, from_micros, hotlist_id, micros, read_id
 from ring.wakeup import Wakeup
 
@@ -37,6 +37,7 @@ _log = structlog.get_logger(__name__)
 _READ = ReadLog.PlateRead.TOPIC
 _CREATED = Hotlist.Created.TOPIC
 _ACTIVATED = Hotlist.Activated.TOPIC
+LIST_TOPICS = [_CREATED, _ACTIVATED]
 MATCHER = "matcher"
 _PAGE = 5000
 # How much matching without a hit may be done again after a stop.
@@ -113,6 +114,48 @@ class HotlistIndex:
             yield Match(hotlist, self._versions[number], entry)
 
 
+def fold_lists(log: EventLog, index: HotlistIndex, after: int, upto: int) -> None:
+    """Brings an index that has the lists as of `after` to what they are as of `upto`."""
+    while page := log.select_notifications(
+        after, _PAGE, upto, LIST_TOPICS, inclusive_of_start=False
+    ):
+        for notification in page:
+            fold_list(log, index, notification.topic, notification.state)
+        after = page[-1].id
+
+
+def fold_list(log: EventLog, index: HotlistIndex, topic: str, state: bytes) -> None:
+    """Folds one event of a list, which has one of LIST_TOPICS, into an index."""
+    if topic == _CREATED:
+        index.create(HotlistCreated.FromString(unseal(state)))
+        return
+    activated = EntriesActivated.FromString(unseal(state))
+    staged = [
+        EntriesStaged.FromString(unseal(event.state))
+        for event in log.select_events(UUID(activated.import_id), lte=activated.chunks)
+    ]
+    index.activate(activated, staged)
+
+
+def alert_raised(position: int, stored: StoredRead, match: Match, at: float) -> Alert.Raised:
+    """The alert of the read at `position` and what it hit. `at`: now, seconds since 1970, UTC."""
+    read = str(read_id(stored.reader_id, stored.epoch, stored.read.sequence))
+    id_ = alert_id(read, match.entry.entry_id)
+    body = AlertRaised(
+        at=from_micros(int(at * 1_000_000)),
+        alert_id=str(id_),
+        agency=match.hotlist.agency,
+        hotlist=match.hotlist.name,
+        hotlist_version=match.version,
+        entry=match.entry,
+        sighting=sighting(stored),
+        read_position=position,
+        match_probability=stored.read.confidence,
+        delayed=is_delayed(stored),
+    )
+    return Alert.Raised(id_, 1, body)
+
+
 def _pairs(flat: tuple[int | bytes, ...]) -> Iterator[tuple[int, bytes]]:
     return zip(flat[::2], flat[1::2], strict=True)  # type: ignore[arg-type]
 
@@ -143,7 +186,7 @@ class Matcher:
 
     def start(self) -> None:
         """Folds the lists up to where it stopped, then follows in a thread of its own."""
-        self._fold_lists()
+        fold_lists(self._log, self._index, 0, self.position)
         self._thread.start()
 
     def stop(self) -> None:
@@ -159,28 +202,8 @@ class Matcher:
             yield
             self._index = HotlistIndex()
             self.position = self._tracked = self._log.max_tracking_id(MATCHER) or 0
-            self._fold_lists()
+            fold_lists(self._log, self._index, 0, self.position)
         self._wakeup.notify()
-
-    def _fold_lists(self) -> None:
-        position = 0
-        while page := self._log.select_notifications(
-            position, _PAGE, self.position, [_CREATED, _ACTIVATED], inclusive_of_start=False
-        ):
-            for notification in page:
-                self._fold(notification.topic, notification.state)
-            position = page[-1].id
-
-    def _fold(self, topic: str, state: bytes) -> None:
-        if topic == _CREATED:
-            self._index.create(HotlistCreated.FromString(unseal(state)))
-            return
-        activated = EntriesActivated.FromString(unseal(state))
-        staged = [
-            EntriesStaged.FromString(unseal(event.state))
-            for event in self._log.select_events(UUID(activated.import_id), lte=activated.chunks)
-        ]
-        self._index.activate(activated, staged)
 
     def _run(self) -> None:
         pause = 0.1
@@ -217,36 +240,20 @@ class Matcher:
             if topic == _READ:
                 stored = StoredRead.FromString(unseal(state))
                 alerts += [
-                    self._raise(position, stored, match) for match in self._index.match(stored)
+                    alert_raised(position, stored, match, self._now())
+                    for match in self._index.match(stored)
                 ]
-            elif topic in (_CREATED, _ACTIVATED):
+            elif topic in LIST_TOPICS:
                 # A change of the lists is a step of its own, so that a step which has to be done
                 # again never folds it twice.
                 if number:
                     self._settle(alerts, page[number - 1][0])
                 else:
-                    self._fold(topic, state)
+                    fold_list(self._log, self._index, topic, state)
                     self.position = position
                 return True
         self._settle(alerts, page[-1][0])
         return True
-
-    def _raise(self, position: int, stored: StoredRead, match: Match) -> Alert.Raised:
-        read = str(read_id(stored.reader_id, stored.epoch, stored.read.sequence))
-        id_ = alert_id(read, match.entry.entry_id)
-        body = AlertRaised(
-            at=from_micros(int(self._now() * 1_000_000)),
-            alert_id=str(id_),
-            agency=match.hotlist.agency,
-            hotlist=match.hotlist.name,
-            hotlist_version=match.version,
-            entry=match.entry,
-            sighting=sighting(stored),
-            read_position=position,
-            match_probability=stored.read.confidence,
-            delayed=is_delayed(stored),
-        )
-        return Alert.Raised(id_, 1, body)
 
     def _settle(self, alerts: list[Alert.Raised], position: int) -> None:
         """Stores the alerts that are new, with the place in the log, and moves on."""
