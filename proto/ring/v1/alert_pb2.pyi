@@ -177,6 +177,7 @@ class Alert(_message.Message):
     DELAYED_FIELD_NUMBER: _builtins.int
     DISPOSITION_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     """UUIDv5 of the text "READ_ID/ENTRY_ID" in the namespace of PlateSighting.read_id."""
     hotlist: _builtins.str
@@ -189,6 +190,8 @@ class Alert(_message.Message):
     """Once resolved: "confirmed", "misread", "not of interest" or "no action"."""
     agency: _builtins.str
     """Who owns the hotlist."""
+    look_back_id: _builtins.str
+    """Of the looking back that raised it; empty where it was raised live."""
     @_builtins.property
     def position(self) -> _common_pb2.LogPosition:
         """Of the event this message tells: raised, acknowledged or resolved."""
@@ -218,10 +221,11 @@ class Alert(_message.Message):
         delayed: _builtins.bool = ...,
         disposition: _builtins.str = ...,
         agency: _builtins.str = ...,
+        look_back_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position", "raised_at", b"raised_at", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_id", b"alert_id", "delayed", b"delayed", "disposition", b"disposition", "entry", b"entry", "hotlist", b"hotlist", "match_path", b"match_path", "match_probability", b"match_probability", "position", b"position", "raised_at", b"raised_at", "sighting", b"sighting", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_id", b"alert_id", "delayed", b"delayed", "disposition", b"disposition", "entry", b"entry", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "match_path", b"match_path", "match_probability", b"match_probability", "position", b"position", "raised_at", b"raised_at", "sighting", b"sighting", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

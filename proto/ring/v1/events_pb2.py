@@ -27,45 +27,50 @@ from proto.ring.v1 import alert_pb2 as proto_dot_ring_dot_v1_dot_alert__pb2
 from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 from proto.ring.v1 import hotlist_pb2 as proto_dot_ring_dot_v1_dot_hotlist__pb2
 from proto.ring.v1 import ingest_pb2 as proto_dot_ring_dot_v1_dot_ingest__pb2
+from proto.ring.v1 import look_back_pb2 as proto_dot_ring_dot_v1_dot_look__back__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/ring/v1/events.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1bproto/ring/v1/hotlist.proto\x1a\x1aproto/ring/v1/ingest.proto\"\xf6\x01\n\nStoredRead\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\x12\x0c\n\x04lane\x18\x06 \x01(\t\x12%\n\tdirection\x18\x07 \x01(\x0e\x32\x12.ring.v1.Direction\x12*\n\x0ctime_quality\x18\x08 \x01(\x0e\x32\x14.ring.v1.TimeQuality\"\x93\x01\n\x0cStoredReject\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"{\n\x10\x43heckpointPlaced\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08latitude\x18\x04 \x01(\x01\x12\x11\n\tlongitude\x18\x05 \x01(\x01\"\xc4\x01\n\x0eReaderAssigned\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x0c\n\x04lane\x18\x04 \x01(\t\x12%\n\tdirection\x18\x05 \x01(\x0e\x32\x12.ring.v1.Direction\x12.\n\nholds_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\rReaderRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"x\n\x0bReaderHeard\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12.\n\nlast_heard\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x0eHotlistCreated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x18\n\x10\x63onfidence_floor\x18\x04 \x01(\x02\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\x99\x01\n\x0eHotlistGranted\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12$\n\x05right\x18\x05 \x01(\x0e\x32\x15.ring.v1.HotlistRight\x12\n\n\x02\x62y\x18\x06 \x01(\t\"x\n\x13HotlistGrantRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\"\x85\x01\n\rEntriesStaged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12&\n\x07removed\x18\x03 \x03(\x0b\x32\x15.ring.v1.RemovedEntry\"/\n\x0cRemovedEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05plate\x18\x02 \x01(\t\"\xd9\x01\n\x10\x45ntriesActivated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\timport_id\x18\x04 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x07 \x01(\x04\x12\x0f\n\x07removed\x18\x08 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\t \x01(\x04\x12\x0e\n\x06\x64igest\x18\n \x01(\x0c\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\xa8\x02\n\x0b\x41lertRaised\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x05 \x01(\x04\x12$\n\x05\x65ntry\x18\x06 \x01(\x0b\x32\x15.ring.v1.HotlistEntry\x12(\n\x08sighting\x18\x07 \x01(\x0b\x32\x16.ring.v1.PlateSighting\x12\x15\n\rread_position\x18\x08 \x01(\x04\x12\x19\n\x11match_probability\x18\t \x01(\x02\x12\x12\n\nmatch_path\x18\n \x03(\t\x12\x0f\n\x07\x64\x65layed\x18\x0b \x01(\x08\"g\n\x11\x41lertAcknowledged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\"x\n\rAlertResolved\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t*^\n\x0bTimeQuality\x12\x1c\n\x18TIME_QUALITY_UNSPECIFIED\x10\x00\x12\x17\n\x13TIME_QUALITY_READER\x10\x01\x12\x18\n\x14TIME_QUALITY_SUSPECT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/ring/v1/events.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1bproto/ring/v1/hotlist.proto\x1a\x1aproto/ring/v1/ingest.proto\x1a\x1dproto/ring/v1/look_back.proto\"\xf6\x01\n\nStoredRead\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\x12\x0c\n\x04lane\x18\x06 \x01(\t\x12%\n\tdirection\x18\x07 \x01(\x0e\x32\x12.ring.v1.Direction\x12*\n\x0ctime_quality\x18\x08 \x01(\x0e\x32\x14.ring.v1.TimeQuality\"\x93\x01\n\x0cStoredReject\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"{\n\x10\x43heckpointPlaced\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08latitude\x18\x04 \x01(\x01\x12\x11\n\tlongitude\x18\x05 \x01(\x01\"\xc4\x01\n\x0eReaderAssigned\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x0c\n\x04lane\x18\x04 \x01(\t\x12%\n\tdirection\x18\x05 \x01(\x0e\x32\x12.ring.v1.Direction\x12.\n\nholds_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\rReaderRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"x\n\x0bReaderHeard\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12.\n\nlast_heard\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x0eHotlistCreated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x18\n\x10\x63onfidence_floor\x18\x04 \x01(\x02\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\x99\x01\n\x0eHotlistGranted\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12$\n\x05right\x18\x05 \x01(\x0e\x32\x15.ring.v1.HotlistRight\x12\n\n\x02\x62y\x18\x06 \x01(\t\"x\n\x13HotlistGrantRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\"\x85\x01\n\rEntriesStaged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12&\n\x07removed\x18\x03 \x03(\x0b\x32\x15.ring.v1.RemovedEntry\"/\n\x0cRemovedEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05plate\x18\x02 \x01(\t\"\xff\x01\n\x10\x45ntriesActivated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\timport_id\x18\x04 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x07 \x01(\x04\x12\x0f\n\x07removed\x18\x08 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\t \x01(\x04\x12\x0e\n\x06\x64igest\x18\n \x01(\x0c\x12$\n\tlook_back\x18\x0c \x01(\x0b\x32\x11.ring.v1.LookBack\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\xbe\x02\n\x0b\x41lertRaised\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x05 \x01(\x04\x12$\n\x05\x65ntry\x18\x06 \x01(\x0b\x32\x15.ring.v1.HotlistEntry\x12(\n\x08sighting\x18\x07 \x01(\x0b\x32\x16.ring.v1.PlateSighting\x12\x15\n\rread_position\x18\x08 \x01(\x04\x12\x19\n\x11match_probability\x18\t \x01(\x02\x12\x12\n\nmatch_path\x18\n \x03(\t\x12\x0f\n\x07\x64\x65layed\x18\x0b \x01(\x08\x12\x14\n\x0clook_back_id\x18\x0c \x01(\t\"\x95\x02\n\x0fLookBackStarted\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clook_back_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0f\n\x07hotlist\x18\x05 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x06 \x01(\x04\x12\x10\n\x08position\x18\x07 \x01(\x04\x12\x31\n\rreceived_from\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x07purpose\x18\t \x01(\x0b\x32\x10.ring.v1.Purpose\x12\x0f\n\x07\x65ntries\x18\n \x01(\x04\"\x7f\n\x10LookBackAdvanced\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clook_back_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\r\x12\r\n\x05reads\x18\x04 \x01(\x04\x12\x0e\n\x06\x61lerts\x18\x05 \x01(\x04\"g\n\x11\x41lertAcknowledged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\"x\n\rAlertResolved\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t*^\n\x0bTimeQuality\x12\x1c\n\x18TIME_QUALITY_UNSPECIFIED\x10\x00\x12\x17\n\x13TIME_QUALITY_READER\x10\x01\x12\x18\n\x14TIME_QUALITY_SUSPECT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.ring.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TIMEQUALITY']._serialized_start=2456
-  _globals['_TIMEQUALITY']._serialized_end=2550
-  _globals['_STOREDREAD']._serialized_start=185
-  _globals['_STOREDREAD']._serialized_end=431
-  _globals['_STOREDREJECT']._serialized_start=434
-  _globals['_STOREDREJECT']._serialized_end=581
-  _globals['_CHECKPOINTPLACED']._serialized_start=583
-  _globals['_CHECKPOINTPLACED']._serialized_end=706
-  _globals['_READERASSIGNED']._serialized_start=709
-  _globals['_READERASSIGNED']._serialized_end=905
-  _globals['_READERREVOKED']._serialized_start=907
-  _globals['_READERREVOKED']._serialized_end=997
-  _globals['_READERHEARD']._serialized_start=999
-  _globals['_READERHEARD']._serialized_end=1119
-  _globals['_HOTLISTCREATED']._serialized_start=1121
-  _globals['_HOTLISTCREATED']._serialized_end=1245
-  _globals['_HOTLISTGRANTED']._serialized_start=1248
-  _globals['_HOTLISTGRANTED']._serialized_end=1401
-  _globals['_HOTLISTGRANTREVOKED']._serialized_start=1403
-  _globals['_HOTLISTGRANTREVOKED']._serialized_end=1523
-  _globals['_ENTRIESSTAGED']._serialized_start=1526
-  _globals['_ENTRIESSTAGED']._serialized_end=1659
-  _globals['_REMOVEDENTRY']._serialized_start=1661
-  _globals['_REMOVEDENTRY']._serialized_end=1708
-  _globals['_ENTRIESACTIVATED']._serialized_start=1711
-  _globals['_ENTRIESACTIVATED']._serialized_end=1928
-  _globals['_ALERTRAISED']._serialized_start=1931
-  _globals['_ALERTRAISED']._serialized_end=2227
-  _globals['_ALERTACKNOWLEDGED']._serialized_start=2229
-  _globals['_ALERTACKNOWLEDGED']._serialized_end=2332
-  _globals['_ALERTRESOLVED']._serialized_start=2334
-  _globals['_ALERTRESOLVED']._serialized_end=2454
+  _globals['_TIMEQUALITY']._serialized_start=2956
+  _globals['_TIMEQUALITY']._serialized_end=3050
+  _globals['_STOREDREAD']._serialized_start=216
+  _globals['_STOREDREAD']._serialized_end=462
+  _globals['_STOREDREJECT']._serialized_start=465
+  _globals['_STOREDREJECT']._serialized_end=612
+  _globals['_CHECKPOINTPLACED']._serialized_start=614
+  _globals['_CHECKPOINTPLACED']._serialized_end=737
+  _globals['_READERASSIGNED']._serialized_start=740
+  _globals['_READERASSIGNED']._serialized_end=936
+  _globals['_READERREVOKED']._serialized_start=938
+  _globals['_READERREVOKED']._serialized_end=1028
+  _globals['_READERHEARD']._serialized_start=1030
+  _globals['_READERHEARD']._serialized_end=1150
+  _globals['_HOTLISTCREATED']._serialized_start=1152
+  _globals['_HOTLISTCREATED']._serialized_end=1276
+  _globals['_HOTLISTGRANTED']._serialized_start=1279
+  _globals['_HOTLISTGRANTED']._serialized_end=1432
+  _globals['_HOTLISTGRANTREVOKED']._serialized_start=1434
+  _globals['_HOTLISTGRANTREVOKED']._serialized_end=1554
+  _globals['_ENTRIESSTAGED']._serialized_start=1557
+  _globals['_ENTRIESSTAGED']._serialized_end=1690
+  _globals['_REMOVEDENTRY']._serialized_start=1692
+  _globals['_REMOVEDENTRY']._serialized_end=1739
+  _globals['_ENTRIESACTIVATED']._serialized_start=1742
+  _globals['_ENTRIESACTIVATED']._serialized_end=1997
+  _globals['_ALERTRAISED']._serialized_start=2000
+  _globals['_ALERTRAISED']._serialized_end=2318
+  _globals['_LOOKBACKSTARTED']._serialized_start=2321
+  _globals['_LOOKBACKSTARTED']._serialized_end=2598
+  _globals['_LOOKBACKADVANCED']._serialized_start=2600
+  _globals['_LOOKBACKADVANCED']._serialized_end=2727
+  _globals['_ALERTACKNOWLEDGED']._serialized_start=2729
+  _globals['_ALERTACKNOWLEDGED']._serialized_end=2832
+  _globals['_ALERTRESOLVED']._serialized_start=2834
+  _globals['_ALERTRESOLVED']._serialized_end=2954
 # @@protoc_insertion_point(module_scope)

@@ -17,6 +17,7 @@ from proto.ring.v1 import alert_pb2 as _alert_pb2
 from proto.ring.v1 import common_pb2 as _common_pb2
 from proto.ring.v1 import hotlist_pb2 as _hotlist_pb2
 from proto.ring.v1 import ingest_pb2 as _ingest_pb2
+from proto.ring.v1 import look_back_pb2 as _look_back_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -440,6 +441,7 @@ class EntriesActivated(_message.Message):
     REMOVED_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     name: _builtins.str
@@ -458,6 +460,10 @@ class EntriesActivated(_message.Message):
     """The agency on whose behalf, or "insecure"."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def look_back(self) -> _look_back_pb2.LookBack:
+        """How to look back for what was added; left out: not at all."""
+
     def __init__(
         self,
         *,
@@ -471,11 +477,12 @@ class EntriesActivated(_message.Message):
         removed: _builtins.int = ...,
         entries: _builtins.int = ...,
         digest: _builtins.bytes = ...,
+        look_back: _look_back_pb2.LookBack | None = ...,
         by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "look_back", b"look_back"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "agency", b"agency", "at", b"at", "by", b"by", "chunks", b"chunks", "digest", b"digest", "entries", b"entries", "import_id", b"import_id", "name", b"name", "removed", b"removed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "agency", b"agency", "at", b"at", "by", b"by", "chunks", b"chunks", "digest", b"digest", "entries", b"entries", "import_id", b"import_id", "look_back", b"look_back", "name", b"name", "removed", b"removed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -498,6 +505,7 @@ class AlertRaised(_message.Message):
     MATCH_PROBABILITY_FIELD_NUMBER: _builtins.int
     MATCH_PATH_FIELD_NUMBER: _builtins.int
     DELAYED_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     agency: _builtins.str
     hotlist: _builtins.str
@@ -506,6 +514,8 @@ class AlertRaised(_message.Message):
     """Of the read in this log."""
     match_probability: _builtins.float
     delayed: _builtins.bool
+    look_back_id: _builtins.str
+    """Of the looking back that raised it; empty where it was raised live."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -528,14 +538,106 @@ class AlertRaised(_message.Message):
         match_probability: _builtins.float = ...,
         match_path: _abc.Iterable[_builtins.str] | None = ...,
         delayed: _builtins.bool = ...,
+        look_back_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "entry", b"entry", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_id", b"alert_id", "at", b"at", "delayed", b"delayed", "entry", b"entry", "hotlist", b"hotlist", "hotlist_version", b"hotlist_version", "match_path", b"match_path", "match_probability", b"match_probability", "read_position", b"read_position", "sighting", b"sighting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_id", b"alert_id", "at", b"at", "delayed", b"delayed", "entry", b"entry", "hotlist", b"hotlist", "hotlist_version", b"hotlist_version", "look_back_id", b"look_back_id", "match_path", b"match_path", "match_probability", b"match_probability", "read_position", b"read_position", "sighting", b"sighting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AlertRaised: _TypeAlias = AlertRaised  # noqa: Y015
+
+@_typing.final
+class LookBackStarted(_message.Message):
+    """Topic ring.look_back.started: version 1 of the stream of an import's looking back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    HOTLIST_FIELD_NUMBER: _builtins.int
+    HOTLIST_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    RECEIVED_FROM_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    look_back_id: _builtins.str
+    import_id: _builtins.str
+    agency: _builtins.str
+    hotlist: _builtins.str
+    hotlist_version: _builtins.int
+    position: _builtins.int
+    """Of the change: reads before it are looked at."""
+    entries: _builtins.int
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def received_from(self) -> _timestamp_pb2.Timestamp:
+        """Those received from then on."""
+
+    @_builtins.property
+    def purpose(self) -> _common_pb2.Purpose: ...
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        look_back_id: _builtins.str = ...,
+        import_id: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        hotlist: _builtins.str = ...,
+        hotlist_version: _builtins.int = ...,
+        position: _builtins.int = ...,
+        received_from: _timestamp_pb2.Timestamp | None = ...,
+        purpose: _common_pb2.Purpose | None = ...,
+        entries: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "purpose", b"purpose", "received_from", b"received_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "entries", b"entries", "hotlist", b"hotlist", "hotlist_version", b"hotlist_version", "import_id", b"import_id", "look_back_id", b"look_back_id", "position", b"position", "purpose", b"purpose", "received_from", b"received_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookBackStarted: _TypeAlias = LookBackStarted  # noqa: Y015
+
+@_typing.final
+class LookBackAdvanced(_message.Message):
+    """Topics ring.look_back.advanced (some of the import's chunks are done), ring.look_back.ended (all
+    are).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    READS_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
+    look_back_id: _builtins.str
+    chunks: _builtins.int
+    reads: _builtins.int
+    """Since it started: reads that were matched, and alerts raised."""
+    alerts: _builtins.int
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        look_back_id: _builtins.str = ...,
+        chunks: _builtins.int = ...,
+        reads: _builtins.int = ...,
+        alerts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "at", b"at", "chunks", b"chunks", "look_back_id", b"look_back_id", "reads", b"reads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookBackAdvanced: _TypeAlias = LookBackAdvanced  # noqa: Y015
 
 @_typing.final
 class AlertAcknowledged(_message.Message):

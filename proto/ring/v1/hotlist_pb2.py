@@ -24,47 +24,48 @@ _sym_db = _symbol_database.Default()
 
 from proto.ring.v1 import alert_pb2 as proto_dot_ring_dot_v1_dot_alert__pb2
 from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
+from proto.ring.v1 import look_back_pb2 as proto_dot_ring_dot_v1_dot_look__back__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bproto/ring/v1/hotlist.proto\x12\x07ring.v1\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\"\x8a\x01\n\x07Hotlist\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10\x63onfidence_floor\x18\x05 \x01(\x02\x12%\n\x06grants\x18\x08 \x03(\x0b\x32\x15.ring.v1.HotlistGrant\"D\n\x0cHotlistGrant\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12$\n\x05right\x18\x02 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"m\n\x13GrantHotlistRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12$\n\x05right\x18\x04 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"F\n\x12RevokeGrantRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\"h\n\x14\x43reateHotlistRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x1d\n\x10\x63onfidence_floor\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_confidence_floor\"s\n\x14ImportEntriesRequest\x12%\n\x06header\x18\x01 \x01(\x0b\x32\x15.ring.v1.ImportHeader\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12\x0c\n\x04last\x18\x03 \x01(\x08\"b\n\x0cImportHeader\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12!\n\x04mode\x18\x03 \x01(\x0e\x32\x13.ring.v1.ImportMode\x12\x0e\n\x06\x63reate\x18\x04 \x01(\x08\"\xd7\x01\n\x15ImportEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0f\n\x07removed\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12(\n\x08rejected\x18\x05 \x03(\x0b\x32\x16.ring.v1.RejectedEntry\x12\x16\n\x0erejected_total\x18\x06 \x01(\x04\x12&\n\x08position\x18\x07 \x01(\x0b\x32\x14.ring.v1.LogPosition\",\n\rRejectedEntry\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x14RemoveEntriesRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x11\n\tentry_ids\x18\x03 \x03(\t\x12\x0e\n\x06plates\x18\x04 \x03(\t\"s\n\x15RemoveEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x15\n\x13ListHotlistsRequest\":\n\x14ListHotlistsResponse\x12\"\n\x08hotlists\x18\x01 \x03(\x0b\x32\x10.ring.v1.Hotlist\"\xab\x01\n\x13\x43heckHistoryRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12!\n\x05range\x18\x03 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition*^\n\x0cHotlistRight\x12\x1d\n\x19HOTLIST_RIGHT_UNSPECIFIED\x10\x00\x12\x15\n\x11HOTLIST_RIGHT_SEE\x10\x01\x12\x18\n\x14HOTLIST_RIGHT_CHANGE\x10\x02*:\n\nImportMode\x12\x17\n\x13IMPORT_MODE_REPLACE\x10\x00\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x01\x32\xff\x03\n\x0eHotlistService\x12@\n\rCreateHotlist\x12\x1d.ring.v1.CreateHotlistRequest\x1a\x10.ring.v1.Hotlist\x12P\n\rImportEntries\x12\x1d.ring.v1.ImportEntriesRequest\x1a\x1e.ring.v1.ImportEntriesResponse(\x01\x12N\n\rRemoveEntries\x12\x1d.ring.v1.RemoveEntriesRequest\x1a\x1e.ring.v1.RemoveEntriesResponse\x12K\n\x0cListHotlists\x12\x1c.ring.v1.ListHotlistsRequest\x1a\x1d.ring.v1.ListHotlistsResponse\x12>\n\x0cGrantHotlist\x12\x1c.ring.v1.GrantHotlistRequest\x1a\x10.ring.v1.Hotlist\x12<\n\x0bRevokeGrant\x12\x1b.ring.v1.RevokeGrantRequest\x1a\x10.ring.v1.Hotlist\x12>\n\x0c\x43heckHistory\x12\x1c.ring.v1.CheckHistoryRequest\x1a\x0e.ring.v1.Alert0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bproto/ring/v1/hotlist.proto\x12\x07ring.v1\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1dproto/ring/v1/look_back.proto\"\x8a\x01\n\x07Hotlist\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10\x63onfidence_floor\x18\x05 \x01(\x02\x12%\n\x06grants\x18\x08 \x03(\x0b\x32\x15.ring.v1.HotlistGrant\"D\n\x0cHotlistGrant\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12$\n\x05right\x18\x02 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"m\n\x13GrantHotlistRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12$\n\x05right\x18\x04 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"F\n\x12RevokeGrantRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\"h\n\x14\x43reateHotlistRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x1d\n\x10\x63onfidence_floor\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_confidence_floor\"s\n\x14ImportEntriesRequest\x12%\n\x06header\x18\x01 \x01(\x0b\x32\x15.ring.v1.ImportHeader\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12\x0c\n\x04last\x18\x03 \x01(\x08\"\x88\x01\n\x0cImportHeader\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12!\n\x04mode\x18\x03 \x01(\x0e\x32\x13.ring.v1.ImportMode\x12\x0e\n\x06\x63reate\x18\x04 \x01(\x08\x12$\n\tlook_back\x18\x06 \x01(\x0b\x32\x11.ring.v1.LookBack\"\xed\x01\n\x15ImportEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0f\n\x07removed\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12(\n\x08rejected\x18\x05 \x03(\x0b\x32\x16.ring.v1.RejectedEntry\x12\x16\n\x0erejected_total\x18\x06 \x01(\x04\x12&\n\x08position\x18\x07 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x14\n\x0clook_back_id\x18\t \x01(\t\",\n\rRejectedEntry\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x14RemoveEntriesRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x11\n\tentry_ids\x18\x03 \x03(\t\x12\x0e\n\x06plates\x18\x04 \x03(\t\"s\n\x15RemoveEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x15\n\x13ListHotlistsRequest\":\n\x14ListHotlistsResponse\x12\"\n\x08hotlists\x18\x01 \x03(\x0b\x32\x10.ring.v1.Hotlist\"\xcc\x01\n\x13\x43heckHistoryRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12!\n\x05range\x18\x03 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition*^\n\x0cHotlistRight\x12\x1d\n\x19HOTLIST_RIGHT_UNSPECIFIED\x10\x00\x12\x15\n\x11HOTLIST_RIGHT_SEE\x10\x01\x12\x18\n\x14HOTLIST_RIGHT_CHANGE\x10\x02*:\n\nImportMode\x12\x17\n\x13IMPORT_MODE_REPLACE\x10\x00\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x01\x32\xff\x03\n\x0eHotlistService\x12@\n\rCreateHotlist\x12\x1d.ring.v1.CreateHotlistRequest\x1a\x10.ring.v1.Hotlist\x12P\n\rImportEntries\x12\x1d.ring.v1.ImportEntriesRequest\x1a\x1e.ring.v1.ImportEntriesResponse(\x01\x12N\n\rRemoveEntries\x12\x1d.ring.v1.RemoveEntriesRequest\x1a\x1e.ring.v1.RemoveEntriesResponse\x12K\n\x0cListHotlists\x12\x1c.ring.v1.ListHotlistsRequest\x1a\x1d.ring.v1.ListHotlistsResponse\x12>\n\x0cGrantHotlist\x12\x1c.ring.v1.GrantHotlistRequest\x1a\x10.ring.v1.Hotlist\x12<\n\x0bRevokeGrant\x12\x1b.ring.v1.RevokeGrantRequest\x1a\x10.ring.v1.Hotlist\x12>\n\x0c\x43heckHistory\x12\x1c.ring.v1.CheckHistoryRequest\x1a\x0e.ring.v1.Alert0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.ring.v1.hotlist_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HOTLISTRIGHT']._serialized_start=1542
-  _globals['_HOTLISTRIGHT']._serialized_end=1636
-  _globals['_IMPORTMODE']._serialized_start=1638
-  _globals['_IMPORTMODE']._serialized_end=1696
-  _globals['_HOTLIST']._serialized_start=96
-  _globals['_HOTLIST']._serialized_end=234
-  _globals['_HOTLISTGRANT']._serialized_start=236
-  _globals['_HOTLISTGRANT']._serialized_end=304
-  _globals['_GRANTHOTLISTREQUEST']._serialized_start=306
-  _globals['_GRANTHOTLISTREQUEST']._serialized_end=415
-  _globals['_REVOKEGRANTREQUEST']._serialized_start=417
-  _globals['_REVOKEGRANTREQUEST']._serialized_end=487
-  _globals['_CREATEHOTLISTREQUEST']._serialized_start=489
-  _globals['_CREATEHOTLISTREQUEST']._serialized_end=593
-  _globals['_IMPORTENTRIESREQUEST']._serialized_start=595
-  _globals['_IMPORTENTRIESREQUEST']._serialized_end=710
-  _globals['_IMPORTHEADER']._serialized_start=712
-  _globals['_IMPORTHEADER']._serialized_end=810
-  _globals['_IMPORTENTRIESRESPONSE']._serialized_start=813
-  _globals['_IMPORTENTRIESRESPONSE']._serialized_end=1028
-  _globals['_REJECTEDENTRY']._serialized_start=1030
-  _globals['_REJECTEDENTRY']._serialized_end=1074
-  _globals['_REMOVEENTRIESREQUEST']._serialized_start=1076
-  _globals['_REMOVEENTRIESREQUEST']._serialized_end=1166
-  _globals['_REMOVEENTRIESRESPONSE']._serialized_start=1168
-  _globals['_REMOVEENTRIESRESPONSE']._serialized_end=1283
-  _globals['_LISTHOTLISTSREQUEST']._serialized_start=1285
-  _globals['_LISTHOTLISTSREQUEST']._serialized_end=1306
-  _globals['_LISTHOTLISTSRESPONSE']._serialized_start=1308
-  _globals['_LISTHOTLISTSRESPONSE']._serialized_end=1366
-  _globals['_CHECKHISTORYREQUEST']._serialized_start=1369
-  _globals['_CHECKHISTORYREQUEST']._serialized_end=1540
-  _globals['_HOTLISTSERVICE']._serialized_start=1699
-  _globals['_HOTLISTSERVICE']._serialized_end=2210
+  _globals['_HOTLISTRIGHT']._serialized_start=1667
+  _globals['_HOTLISTRIGHT']._serialized_end=1761
+  _globals['_IMPORTMODE']._serialized_start=1763
+  _globals['_IMPORTMODE']._serialized_end=1821
+  _globals['_HOTLIST']._serialized_start=127
+  _globals['_HOTLIST']._serialized_end=265
+  _globals['_HOTLISTGRANT']._serialized_start=267
+  _globals['_HOTLISTGRANT']._serialized_end=335
+  _globals['_GRANTHOTLISTREQUEST']._serialized_start=337
+  _globals['_GRANTHOTLISTREQUEST']._serialized_end=446
+  _globals['_REVOKEGRANTREQUEST']._serialized_start=448
+  _globals['_REVOKEGRANTREQUEST']._serialized_end=518
+  _globals['_CREATEHOTLISTREQUEST']._serialized_start=520
+  _globals['_CREATEHOTLISTREQUEST']._serialized_end=624
+  _globals['_IMPORTENTRIESREQUEST']._serialized_start=626
+  _globals['_IMPORTENTRIESREQUEST']._serialized_end=741
+  _globals['_IMPORTHEADER']._serialized_start=744
+  _globals['_IMPORTHEADER']._serialized_end=880
+  _globals['_IMPORTENTRIESRESPONSE']._serialized_start=883
+  _globals['_IMPORTENTRIESRESPONSE']._serialized_end=1120
+  _globals['_REJECTEDENTRY']._serialized_start=1122
+  _globals['_REJECTEDENTRY']._serialized_end=1166
+  _globals['_REMOVEENTRIESREQUEST']._serialized_start=1168
+  _globals['_REMOVEENTRIESREQUEST']._serialized_end=1258
+  _globals['_REMOVEENTRIESRESPONSE']._serialized_start=1260
+  _globals['_REMOVEENTRIESRESPONSE']._serialized_end=1375
+  _globals['_LISTHOTLISTSREQUEST']._serialized_start=1377
+  _globals['_LISTHOTLISTSREQUEST']._serialized_end=1398
+  _globals['_LISTHOTLISTSRESPONSE']._serialized_start=1400
+  _globals['_LISTHOTLISTSRESPONSE']._serialized_end=1458
+  _globals['_CHECKHISTORYREQUEST']._serialized_start=1461
+  _globals['_CHECKHISTORYREQUEST']._serialized_end=1665
+  _globals['_HOTLISTSERVICE']._serialized_start=1824
+  _globals['_HOTLISTSERVICE']._serialized_end=2335
 # @@protoc_insertion_point(module_scope)

@@ -16,6 +16,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from proto.ring.v1 import alert_pb2 as _alert_pb2
 from proto.ring.v1 import common_pb2 as _common_pb2
+from proto.ring.v1 import look_back_pb2 as _look_back_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -258,12 +259,17 @@ class ImportHeader(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     CREATE_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     agency: _builtins.str
     """Who owns it. Empty: the caller's, else "default"."""
     mode: Global___ImportMode.ValueType
     create: _builtins.bool
     """Make the list where there is none; else NOT_FOUND."""
+    @_builtins.property
+    def look_back(self) -> _look_back_pb2.LookBack:
+        """Left out: the server's own period (RING_LOOK_BACK), without a purpose."""
+
     def __init__(
         self,
         *,
@@ -271,10 +277,11 @@ class ImportHeader(_message.Message):
         agency: _builtins.str = ...,
         mode: Global___ImportMode.ValueType = ...,
         create: _builtins.bool = ...,
+        look_back: _look_back_pb2.LookBack | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["look_back", b"look_back"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "create", b"create", "hotlist", b"hotlist", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "create", b"create", "hotlist", b"hotlist", "look_back", b"look_back", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,10 +298,13 @@ class ImportEntriesResponse(_message.Message):
     REJECTED_FIELD_NUMBER: _builtins.int
     REJECTED_TOTAL_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
     added: _builtins.int
     removed: _builtins.int
     unchanged: _builtins.int
     rejected_total: _builtins.int
+    look_back_id: _builtins.str
+    """Of the looking back for the entries that were added; empty where there is none."""
     @_builtins.property
     def hotlist(self) -> Global___Hotlist: ...
     @_builtins.property
@@ -315,10 +325,11 @@ class ImportEntriesResponse(_message.Message):
         rejected: _abc.Iterable[Global___RejectedEntry] | None = ...,
         rejected_total: _builtins.int = ...,
         position: _common_pb2.LogPosition | None = ...,
+        look_back_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hotlist", b"hotlist", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,13 +459,23 @@ class CheckHistoryRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
+    HOTLIST_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
+    hotlist: _builtins.str
+    """As if they were on this list, with its thresholds; empty: those of a new list."""
+    agency: _builtins.str
+    """Who owns it. Empty: the caller's, else "default"."""
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.HotlistEntry]: ...
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.HotlistEntry]:
+        """At most 5,000. An entry_id sent is answered with."""
+
     @_builtins.property
-    def range(self) -> _common_pb2.TimeRange: ...
+    def range(self) -> _common_pb2.TimeRange:
+        """Reads captured in this range, among those stored when the call begins."""
+
     @_builtins.property
     def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
     def __init__(
@@ -463,11 +484,13 @@ class CheckHistoryRequest(_message.Message):
         purpose: _common_pb2.Purpose | None = ...,
         entries: _abc.Iterable[_alert_pb2.HotlistEntry] | None = ...,
         range: _common_pb2.TimeRange | None = ...,
+        hotlist: _builtins.str = ...,
+        agency: _builtins.str = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "entries", b"entries", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at_least", b"at_least", "entries", b"entries", "hotlist", b"hotlist", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

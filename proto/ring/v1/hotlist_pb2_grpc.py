@@ -122,7 +122,9 @@ class HotlistServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckHistory(self, request, context):
-        """A dry run: what would these entries have raised? Carries a Purpose.
+        """A dry run of looking back: what would these entries have raised? Carries a Purpose. Raises
+        and stores nothing; the alerts have no position and no alert_id. In order of the entries'
+        plates as looked up, not of time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,10 @@ class HotlistServiceStub:
     RevokeGrant: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RevokeGrantRequest, _hotlist_pb2.Hotlist]
     """NOT_FOUND where there is no such grant."""
     CheckHistory: _grpc.UnaryStreamMultiCallable[_hotlist_pb2.CheckHistoryRequest, _alert_pb2.Alert]
-    """A dry run: what would these entries have raised? Carries a Purpose."""
+    """A dry run of looking back: what would these entries have raised? Carries a Purpose. Raises
+    and stores nothing; the alerts have no position and no alert_id. In order of the entries'
+    plates as looked up, not of time.
+    """
 
 @_typing.type_check_only
 class HotlistServiceAsyncStub(HotlistServiceStub):
@@ -81,7 +84,10 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     RevokeGrant: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RevokeGrantRequest, _hotlist_pb2.Hotlist]  # type: ignore[assignment]
     """NOT_FOUND where there is no such grant."""
     CheckHistory: _aio.UnaryStreamMultiCallable[_hotlist_pb2.CheckHistoryRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """A dry run: what would these entries have raised? Carries a Purpose."""
+    """A dry run of looking back: what would these entries have raised? Carries a Purpose. Raises
+    and stores nothing; the alerts have no position and no alert_id. In order of the entries'
+    plates as looked up, not of time.
+    """
 
 class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -144,6 +150,9 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hotlist_pb2.CheckHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_pb2.Alert], _abc.AsyncIterator[_alert_pb2.Alert]]:
-        """A dry run: what would these entries have raised? Carries a Purpose."""
+        """A dry run of looking back: what would these entries have raised? Carries a Purpose. Raises
+        and stores nothing; the alerts have no position and no alert_id. In order of the entries'
+        plates as looked up, not of time.
+        """
 
 def add_HotlistServiceServicer_to_server(servicer: HotlistServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,6 +22,68 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class FindCandidatesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATES_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    RECEIVED_FROM_FIELD_NUMBER: _builtins.int
+    RANGE_FIELD_NUMBER: _builtins.int
+    AT_LEAST_FIELD_NUMBER: _builtins.int
+    before: _builtins.int
+    """Reads at lower positions; 0: all."""
+    @_builtins.property
+    def plates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As on the entries: normalised; '?' and '*' where a part is not known. At most 5,000."""
+
+    @_builtins.property
+    def received_from(self) -> _timestamp_pb2.Timestamp:
+        """Reads received from then on; left out: all."""
+
+    @_builtins.property
+    def range(self) -> _common_pb2.TimeRange:
+        """Reads captured in this range."""
+
+    @_builtins.property
+    def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
+    def __init__(
+        self,
+        *,
+        plates: _abc.Iterable[_builtins.str] | None = ...,
+        before: _builtins.int = ...,
+        received_from: _timestamp_pb2.Timestamp | None = ...,
+        range: _common_pb2.TimeRange | None = ...,
+        at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range", "received_from", b"received_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "before", b"before", "plates", b"plates", "range", b"range", "received_from", b"received_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindCandidatesRequest: _TypeAlias = FindCandidatesRequest  # noqa: Y015
+
+@_typing.final
+class Candidates(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        positions: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["positions", b"positions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Candidates: _TypeAlias = Candidates  # noqa: Y015
+
+@_typing.final
 class GetStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -385,6 +385,11 @@ class ProjectionServiceStub:
                 request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.ProjectionStatus.FromString,
                 _registered_method=True)
+        self.FindCandidates = channel.unary_stream(
+                '/ring.v1.ProjectionService/FindCandidates',
+                request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.FindCandidatesRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.Candidates.FromString,
+                _registered_method=True)
         self.Reconcile = channel.unary_stream(
                 '/ring.v1.ProjectionService/Reconcile',
                 request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ReconcileRequest.SerializeToString,
@@ -403,6 +408,14 @@ class ProjectionServiceServicer:
 
     def GetStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindCandidates(self, request, context):
+        """Where the log has the kept reads that could have been one of some hotlist entries, once the
+        read side has come up to `at_least`. Each position once, in no order.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -426,6 +439,11 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.GetStatusRequest.FromString,
                     response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.ProjectionStatus.SerializeToString,
+            ),
+            'FindCandidates': grpc.unary_stream_rpc_method_handler(
+                    servicer.FindCandidates,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.FindCandidatesRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.Candidates.SerializeToString,
             ),
             'Reconcile': grpc.unary_stream_rpc_method_handler(
                     servicer.Reconcile,
@@ -466,6 +484,33 @@ class ProjectionService:
             '/ring.v1.ProjectionService/GetStatus',
             proto_dot_ring_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
             proto_dot_ring_dot_v1_dot_operations__pb2.ProjectionStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindCandidates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ring.v1.ProjectionService/FindCandidates',
+            proto_dot_ring_dot_v1_dot_operations__pb2.FindCandidatesRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_operations__pb2.Candidates.FromString,
             options,
             channel_credentials,
             insecure,

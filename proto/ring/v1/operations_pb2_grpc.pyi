@@ -170,6 +170,10 @@ class ProjectionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProjectionServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_operations_pb2.GetStatusRequest, _operations_pb2.ProjectionStatus]
+    FindCandidates: _grpc.UnaryStreamMultiCallable[_operations_pb2.FindCandidatesRequest, _operations_pb2.Candidates]
+    """Where the log has the kept reads that could have been one of some hotlist entries, once the
+    read side has come up to `at_least`. Each position once, in no order.
+    """
     Reconcile: _grpc.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]
     Rebuild: _grpc.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]
 
@@ -179,6 +183,10 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_operations_pb2.GetStatusRequest, _operations_pb2.ProjectionStatus]  # type: ignore[assignment]
+    FindCandidates: _aio.UnaryStreamMultiCallable[_operations_pb2.FindCandidatesRequest, _operations_pb2.Candidates]  # type: ignore[assignment]
+    """Where the log has the kept reads that could have been one of some hotlist entries, once the
+    read side has come up to `at_least`. Each position once, in no order.
+    """
     Reconcile: _aio.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]  # type: ignore[assignment]
     Rebuild: _aio.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]  # type: ignore[assignment]
 
@@ -191,6 +199,16 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.ProjectionStatus, _abc.Awaitable[_operations_pb2.ProjectionStatus]]: ...
+
+    @_abc_1.abstractmethod
+    def FindCandidates(
+        self,
+        request: _operations_pb2.FindCandidatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operations_pb2.Candidates], _abc.AsyncIterator[_operations_pb2.Candidates]]:
+        """Where the log has the kept reads that could have been one of some hotlist entries, once the
+        read side has come up to `at_least`. Each position once, in no order.
+        """
 
     @_abc_1.abstractmethod
     def Reconcile(
