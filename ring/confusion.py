@@ -32,11 +32,15 @@ class Confusions:
 
     taken[t][r]: t is read as r; missed[t]: nothing is read for t; added[r]: r is read beside a
     character. All in 0..1.
+
+    behind[r][t]: how often t is true where r is read, relative to r; "" is no character, as which
+    r was added or t missed. This is the other way round, so it knows how common characters are.
     """
 
     taken: Mapping[str, Mapping[str, float]]
     missed: Mapping[str, float]
     added: Mapping[str, float]
+    behind: Mapping[str, Mapping[str, float]]
 
     @classmethod
     def of(cls, counts: Counts) -> "Confusions":
@@ -49,7 +53,12 @@ class Confusions:
         }
         missed = {t: min(1.0, _smoothed(counts, t, "") / right[t]) for t in CHARACTERS}
         added = {r: min(1.0, _smoothed(counts, "", r) / everything) for r in CHARACTERS}
-        return cls(taken, missed, added)
+        seen = right | {"": everything}
+        behind = {
+            r: {t: min(1.0, _smoothed(counts, t, r) / seen[r]) for t in ("", *CHARACTERS) if t != r}
+            for r in ("", *CHARACTERS)
+        }
+        return cls(taken, missed, added, behind)
 
     def likelihood(self, true: str, read: str) -> float:
         """That a plate is read as another, by the likeliest way from one to the other."""
@@ -75,6 +84,32 @@ class Confusions:
         for text, likelihood in beginnings:
             self._extend(text, likelihood, true, least, wild, found)
         return {t: p for t, p in found.items() if _SHORTEST <= len(t) <= _LONGEST or wild}
+
+    def changes(self, true: str, read: str) -> list[tuple[int, str, str]]:
+        """The likeliest way from one to the other: (place in `read` from 1, read there, true).
+
+        One of the two characters is "" where it was missed, which is after that place, or added.
+        """
+        best: list[list[tuple[float, tuple[tuple[int, str, str], ...]]]] = [[(1.0, ())]]
+        for j, r in enumerate(read, 1):
+            likelihood, way = best[0][-1]
+            best[0].append((likelihood * self.added[r], (*way, (j, r, ""))))
+        for i, t in enumerate(true, 1):
+            likelihood, way = best[i - 1][0]
+            best.append([(likelihood * self.missed[t], (*way, (0, "", t)))])
+            for j, r in enumerate(read, 1):
+                kept, kept_way = best[i - 1][j - 1]
+                missed, missed_way = best[i - 1][j]
+                added, added_way = best[i][j - 1]
+                ways = [
+                    (kept, kept_way)
+                    if t == r
+                    else (kept * self.taken[t][r], (*kept_way, (j, r, t))),
+                    (missed * self.missed[t], (*missed_way, (j, "", t))),
+                    (added * self.added[r], (*added_way, (j, r, ""))),
+                ]
+                best[i].append(max(ways, key=lambda way: way[0]))
+        return list(best[-1][-1][1])
 
     def _extend(
         self,

@@ -13,6 +13,7 @@ COUNTS = {
     ("8", "8"): 100, ("A", "A"): 100, ("", "1"): 3, ("I", "I"): 100, ("I", ""): 4,
 }  # fmt: skip
 MODEL = Confusions.of(COUNTS)
+MODEL_RIGHT = 90 + 100 + 99 + 100 + 100 + 100 + len(CHARACTERS)
 PLATES = st.text(alphabet="0OB8A", min_size=2, max_size=4)
 
 
@@ -41,6 +42,36 @@ def test_a_likelihood_is_that_of_the_likeliest_way(true: str, read: str) -> None
         return max(ways)
 
     assert MODEL.likelihood(true, read) == pytest.approx(best(true, read))
+
+
+def test_what_is_behind_a_character_follows_from_the_counts_of_those_read_as_it() -> None:
+    # Of what was read as O, 100 were, 10 were a 0, and none was seen the other way round.
+    assert MODEL.behind["O"]["0"] == pytest.approx(10.05 / 101)
+    assert MODEL.behind["0"]["O"] == pytest.approx(5.05 / 91)
+    assert MODEL.behind["1"][""] == 1.0  # three were there for no reason, and none for one
+    assert MODEL.behind[""]["I"] == pytest.approx(4.05 / MODEL_RIGHT)
+    assert all("" in behind for read, behind in MODEL.behind.items() if read)
+
+
+@given(true=PLATES, read=PLATES)
+def test_the_changes_are_those_of_the_likeliest_way(true: str, read: str) -> None:
+    likelihood, text, gone = 1.0, list(read), 0
+    for place, was, is_ in MODEL.changes(true, read):
+        if not is_:
+            likelihood *= MODEL.added[was]
+            assert text[place - 1 + gone] == was
+            del text[place - 1 + gone]
+            gone -= 1
+        elif not was:
+            likelihood *= MODEL.missed[is_]
+            text.insert(place + gone, is_)
+            gone += 1
+        else:
+            likelihood *= MODEL.taken[is_][was]
+            assert text[place - 1 + gone] == was
+            text[place - 1 + gone] = is_
+    assert "".join(text) == true
+    assert likelihood == pytest.approx(MODEL.likelihood(true, read))
 
 
 def test_the_likely_are_all_and_only_those_above_the_bound() -> None:
