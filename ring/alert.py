@@ -11,10 +11,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from proto.ring.v1 import alert_pb2
 from proto.ring.v1.common_pb2 import LogPosition
 from proto.ring.v1.events_pb2 import AlertAcknowledged, AlertRaised, AlertResolved
-from ring.errors import InvalidRequest, StateForbids
+from ring.errors import InvalidRequest, NotFound, StateForbids
 from ring.events import Event, EventSourced
 
 DISPOSITIONS = ("confirmed", "misread", "not of interest", "no action")
+
+
+def no_alert(alert_id: str) -> NotFound:
+    """There is none, or none that the caller may know of."""
+    return NotFound(f"there is no alert {alert_id}")
 
 
 class Alert(EventSourced):

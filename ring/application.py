@@ -17,11 +17,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from proto.ring.v1.common_pb2 import LogPosition
 from proto.ring.v1.registry_pb2 import Checkpoint as CheckpointRow
 from proto.ring.v1.registry_pb2 import Reader as ReaderRow
-from ring.alert import Alert
+from ring.alert import Alert, no_alert
 from ring.checkpoint import Checkpoint
 from ring.errors import AlreadyExists, InvalidRequest, NotFound
 from ring.events import EventSourced
-from ring.hotlist import DEFAULT_AGENCY, DEFAULT_FLOOR, Hotlist
+from ring.hotlist import DEFAULT_FLOOR, Hotlist
 from ring.reader import Reader
 from ring.store import EnvelopeMapper, EventLog, persistence_env
 from ring.values import checkpoint_id, hotlist_id, reader_stream_id
@@ -181,14 +181,16 @@ class Ring(Application[UUID]):
 
     # ---- hotlists and alerts --------------------------------------------------
 
-    def create_hotlist(self, agency: str, name: str, floor: float | None, at: Timestamp) -> Hotlist:
+    def create_hotlist(
+        self, agency: str, name: str, floor: float | None, by: str, at: Timestamp
+    ) -> Hotlist:
         """A new, empty list. AlreadyExists where the agency has one of that name."""
 
         def attempt() -> Hotlist:
             if self.find_hotlist(agency, name):
                 raise AlreadyExists(f"there is a hotlist {name!r} already")
             hotlist = Hotlist.create(
-                agency or DEFAULT_AGENCY, name, DEFAULT_FLOOR if floor is None else floor, at
+                agency, name, DEFAULT_FLOOR if floor is None else floor, by, at
             )
             self.store(hotlist)
             return hotlist
@@ -197,7 +199,7 @@ class Ring(Application[UUID]):
 
     def find_hotlist(self, agency: str, name: str) -> Hotlist | None:
         """An agency's list, or None."""
-        return self.get(Hotlist, hotlist_id(agency or DEFAULT_AGENCY, name))
+        return self.get(Hotlist, hotlist_id(agency, name))
 
     def hotlists(self) -> list[Hotlist]:
         """Every list, in order of agency and name."""
@@ -220,7 +222,7 @@ class Ring(Application[UUID]):
         def attempt() -> tuple[Alert, LogPosition]:
             alert = self.get(Alert, id_)
             if alert is None:
-                raise NotFound(f"there is no alert {alert_id}")
+                raise no_alert(alert_id)
             change(alert)
             return alert, self.position(self.store(alert))
 

@@ -12,13 +12,20 @@ from uuid import UUID, uuid4
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from proto.ring.v1.events_pb2 import EntriesActivated, EntriesStaged, HotlistCreated, RemovedEntry
+from proto.ring.v1.events_pb2 import (
+    EntriesActivated,
+    EntriesStaged,
+    HotlistCreated,
+    HotlistGranted,
+    HotlistGrantRevoked,
+    RemovedEntry,
+)
+from ring.access import Right
 from ring.errors import InvalidRequest
 from ring.events import Event, EventSourced
 from ring.values import hotlist_id, name_of, plate_of
 
 CHUNK = 5000
-DEFAULT_AGENCY = "default"
 DEFAULT_FLOOR = 0.5
 
 
@@ -37,23 +44,35 @@ class Hotlist(EventSourced):
         TOPIC = "ring.hotlist.activated"
         BODY = EntriesActivated
 
+    class Granted(Event[HotlistGranted]):
+        """Another agency may see or change it."""
+
+        TOPIC = "ring.hotlist.granted"
+        BODY = HotlistGranted
+
+    class GrantRevoked(Event[HotlistGrantRevoked]):
+        """And may not any more."""
+
+        TOPIC = "ring.hotlist.grant_revoked"
+        BODY = HotlistGrantRevoked
+
     created: HotlistCreated
     entries = 0
     changes = 0
 
     @classmethod
-    def create(cls, agency: str, name: str, floor: float, at: Timestamp) -> "Hotlist":
+    def create(cls, agency: str, name: str, floor: float, by: str, at: Timestamp) -> "Hotlist":
         """A new, empty list. `floor`: reads of a lower confidence raise no alert, 0..1."""
         name_of(agency, "agency")
         name_of(name, "hotlist name")
         if not 0.0 <= floor <= 1.0:
             raise InvalidRequest(f"the confidence floor {floor} is outside 0..1")
         hotlist = cls(hotlist_id(agency, name))
-        body = HotlistCreated(at=at, agency=agency, name=name, confidence_floor=floor)
+        body = HotlistCreated(at=at, agency=agency, name=name, confidence_floor=floor, by=by)
         hotlist.trigger(cls.Created, body)
         return hotlist
 
-    def activate(self, staged: "Import", at: Timestamp) -> None:
+    def activate(self, staged: "Import", by: str, at: Timestamp) -> None:
         """Makes an import live."""
         self.trigger(
             self.Activated,
@@ -68,8 +87,30 @@ class Hotlist(EventSourced):
                 removed=staged.removed,
                 entries=self.entries + staged.added - staged.removed,
                 digest=staged.digest(),
+                by=by,
             ),
         )
+
+    def grant(self, grantee: str, right: Right, by: str, at: Timestamp) -> None:
+        """Lets another agency see or change it."""
+        self.trigger(
+            self.Granted,
+            HotlistGranted(
+                at=at,
+                agency=self.created.agency,
+                name=self.created.name,
+                grantee=grantee,
+                right=right.value,  # type: ignore[arg-type] # the protocol's own number
+                by=by,
+            ),
+        )
+
+    def revoke_grant(self, grantee: str, by: str, at: Timestamp) -> None:
+        """Takes a grant back."""
+        body = HotlistGrantRevoked(
+            at=at, agency=self.created.agency, name=self.created.name, grantee=grantee, by=by
+        )
+        self.trigger(self.GrantRevoked, body)
 
     def when(self, event: Event[Any]) -> None:
         """Folds one event in."""
@@ -77,10 +118,15 @@ class Hotlist(EventSourced):
             case Hotlist.Created():
                 self.created = event.body
                 self.imports: list[UUID] = []
+                self.grants: dict[str, Right] = {}
             case Hotlist.Activated():
                 self.entries = event.body.entries
                 self.changes = event.body.version
                 self.imports.append(UUID(event.body.import_id))
+            case Hotlist.Granted():
+                self.grants[event.body.grantee] = Right(event.body.right)
+            case Hotlist.GrantRevoked():
+                del self.grants[event.body.grantee]
 
 
 class Import(EventSourced):

@@ -12,17 +12,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import EntriesStaged
+from ring.access import Caller, Right, check_maker
 from ring.application import Ring
 from ring.errors import InvalidRequest, NotFound
 from ring.hotlist import (
     CHUNK,
-    DEFAULT_AGENCY,
     DEFAULT_FLOOR,
     Hotlist,
     Import,
     LiveEntries,
     checked_entry,
 )
+from ring.sharing import reach
 from ring.store import unseal
 
 _NAMED_REJECTS = 1000
@@ -58,19 +59,30 @@ class EntriesImport:
     """
 
     def __init__(
-        self, ring: Ring, agency: str, name: str, *, replace: bool, create: bool, at: Timestamp
+        self,
+        ring: Ring,
+        caller: Caller,
+        agency: str,
+        name: str,
+        *,
+        replace: bool,
+        create: bool,
+        at: Timestamp,
     ) -> None:
         self._ring = ring
+        self._by = caller.name
         self._at = at
         self._replace = replace
-        found = ring.find_hotlist(agency, name)
-        if found is None:
+        try:
+            self._hotlist = reach(ring, caller, agency, name, Right.CHANGE)
+        except NotFound:
             if not create:
-                raise NotFound(f"there is no hotlist {name!r}: create it first")
+                raise
+            owner = caller.owner(agency)
+            check_maker(caller, owner)
             # Created in the transaction that makes the entries live.
-            found = Hotlist.create(agency or DEFAULT_AGENCY, name, DEFAULT_FLOOR, at)
-        self._hotlist = found
-        self._live = live_entries(ring, found)
+            self._hotlist = Hotlist.create(owner, name, DEFAULT_FLOOR, self._by, at)
+        self._live = live_entries(ring, self._hotlist)
         self._import = Import()
         self._kept: set[str] = set()
         self._staged: set[bytes] = set()
@@ -113,7 +125,7 @@ class EntriesImport:
             for start in range(0, len(gone), CHUNK):
                 self._import.stage([], gone[start : start + CHUNK], self._at)
         if self._import.version:
-            self._hotlist.activate(self._import, self._at)
+            self._hotlist.activate(self._import, self._by, self._at)
         # A new list is stored even where nothing goes live.
         position = self._ring.store(self._import, self._hotlist)
         return Summary(
@@ -134,21 +146,25 @@ class EntriesImport:
 
 
 def remove_entries(
-    ring: Ring, agency: str, name: str, entry_ids: set[str], plates: set[str], at: Timestamp
+    ring: Ring,
+    caller: Caller,
+    agency: str,
+    name: str,
+    entry_ids: set[str],
+    plates: set[str],
+    at: Timestamp,
 ) -> Summary:
     """Takes entries off a list, by id or by normalised plate."""
 
     def attempt() -> Summary:
-        hotlist = ring.find_hotlist(agency, name)
-        if hotlist is None:
-            raise NotFound(f"there is no hotlist {name!r}: see ring hotlist list")
+        hotlist = reach(ring, caller, agency, name, Right.CHANGE)
         gone = live_entries(ring, hotlist).matching(entry_ids, plates)
         if not gone:
             return Summary(hotlist, ring.event_log.head())
         staged = Import()
         for start in range(0, len(gone), CHUNK):
             staged.stage([], gone[start : start + CHUNK], at)
-        hotlist.activate(staged, at)
+        hotlist.activate(staged, caller.name, at)
         return Summary(hotlist, ring.store(staged, hotlist), removed=staged.removed)
 
     return ring.command(attempt)

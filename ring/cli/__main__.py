@@ -14,6 +14,7 @@ from typing import NoReturn
 import typer
 
 from ring.cli import (
+    acting,
     alerts,
     clones,
     flows,
@@ -32,8 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="The digital ring in a terminal. Every command takes --server, --json and --help. "
-    "Settings: RING_SERVER, RING_TIME_ZONE, RING_CASE, RING_REASON.",
+    help="The digital ring in a terminal. Every command takes --server, --json, --as and --help. "
+    "Settings: RING_SERVER, RING_TIME_ZONE, RING_CASE, RING_REASON, RING_AGENCY.",
     epilog="Exit codes: 0 done, 1 failed or done in part, 2 called wrongly.",
 )
 app.command()(investigation.search)
@@ -55,6 +56,7 @@ app.command()(keeping.backup)
 app.command()(keeping.restore)
 app.command()(operations.rebuild)
 app.command()(operations.status)
+acting.act_in(app)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

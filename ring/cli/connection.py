@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ring.cli.acting import acting, agency
 from ring.cli.failure import CommandError, explain
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def connect(
 ) -> Iterator[grpc.Channel]:
     """An open channel; no connection is made before the first call."""
     target = address(server, settings)
+    on_behalf_of = agency(settings.agency)
     # The library's own log lines would stand between the user and the one line that matters.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import grpc
@@ -47,6 +49,6 @@ def connect(
     options = (*_OPTIONS, *(_KEEPALIVE if keepalive else ()))
     with grpc.insecure_channel(target, options=options) as channel:
         try:
-            yield channel
+            yield acting(channel, on_behalf_of) if on_behalf_of else channel
         except grpc.RpcError as error:
             raise explain(error, target) from error

@@ -47,8 +47,17 @@ app = typer.Typer(no_args_is_help=True, help="The plates that somebody has a rea
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The list's name.")]
 Agency = Annotated[
-    str, typer.Option("--agency", metavar="NAME", help='Who owns the list. ("default" without it)')
+    str,
+    typer.Option(
+        "--agency",
+        metavar="NAME",
+        help='Who owns the list. (The agency of --as without it, else "default")',
+    ),
 ]
+Grantee = Annotated[
+    str, typer.Argument(metavar="AGENCY", help="Another agency than the one that owns the list.")
+]
+_RIGHT = "HOTLIST_RIGHT_"
 _SECONDS = 120.0
 # The protocol's bound on one message of an import, and one well under what gRPC takes (4 MiB).
 _CHUNK = 5_000
@@ -210,9 +219,18 @@ def _summary(hotlist: Hotlist) -> str:
     return f"{hotlist.agency}/{hotlist.name} has {count(hotlist.entries, 'entry', 'entries')}"
 
 
+def _grants(hotlist: Hotlist) -> str:
+    from proto.ring.v1.hotlist_pb2 import HotlistRight
+
+    return ", ".join(
+        f"{grant.agency} may {HotlistRight.Name(grant.right).removeprefix(_RIGHT).lower()}"
+        for grant in hotlist.grants
+    )
+
+
 @app.command("list")
 def list_hotlists(server: Server = None, as_json: Json = False) -> None:
-    """Every hotlist, in order of agency and name."""
+    """Every hotlist that you may see, in order of agency and name."""
     from proto.ring.v1.hotlist_pb2 import ListHotlistsRequest
     from proto.ring.v1.hotlist_pb2_grpc import HotlistServiceStub
 
@@ -224,9 +242,16 @@ def list_hotlists(server: Server = None, as_json: Json = False) -> None:
         return
     print_table(
         count(len(found.hotlists), "hotlist"),
-        ("agency", "name", "entries", "version", "confidence floor"),
+        ("agency", "name", "entries", "version", "confidence floor", "granted"),
         (
-            (h.agency, h.name, f"{h.entries:,}", str(h.version), f"{h.confidence_floor:.2f}")
+            (
+                h.agency,
+                h.name,
+                f"{h.entries:,}",
+                str(h.version),
+                f"{h.confidence_floor:.2f}",
+                _grants(h),
+            )
             for h in found.hotlists
         ),
         right=("entries", "version", "confidence floor"),
@@ -294,3 +319,60 @@ def remove_entries(
         print_json(answer)
     else:
         print_line(f"{answer.removed:,} removed; {_summary(answer.hotlist)}")
+
+
+@app.command("grant")
+def grant(
+    name: Name,
+    grantee: Grantee,
+    right: Annotated[
+        str,
+        typer.Option(
+            "--right",
+            metavar="RIGHT",
+            help="see: the list and its alerts. change: both as well.",
+        ),
+    ] = "see",
+    agency: Agency = "",
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Let another agency see a list and its alerts, or change them too."""
+    from proto.ring.v1.hotlist_pb2 import GrantHotlistRequest, HotlistRight
+    from proto.ring.v1.hotlist_pb2_grpc import HotlistServiceStub
+
+    if right not in ("see", "change"):
+        raise CommandError(f"{right!r} is no right: --right see or --right change", 2)
+    number = HotlistRight.Value(_RIGHT + right.upper())
+    with connect(server, load()) as channel:
+        hotlist = HotlistServiceStub(channel).GrantHotlist(
+            GrantHotlistRequest(hotlist=name, agency=agency, grantee=grantee, right=number),
+            timeout=_SECONDS,
+        )
+    _tell_grants(hotlist, as_json=as_json)
+
+
+@app.command("revoke-grant")
+def revoke_grant(
+    name: Name,
+    grantee: Grantee,
+    agency: Agency = "",
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Take a grant back: from now on the list and its alerts do not exist for that agency."""
+    from proto.ring.v1.hotlist_pb2 import RevokeGrantRequest
+    from proto.ring.v1.hotlist_pb2_grpc import HotlistServiceStub
+
+    with connect(server, load()) as channel:
+        hotlist = HotlistServiceStub(channel).RevokeGrant(
+            RevokeGrantRequest(hotlist=name, agency=agency, grantee=grantee), timeout=_SECONDS
+        )
+    _tell_grants(hotlist, as_json=as_json)
+
+
+def _tell_grants(hotlist: Hotlist, *, as_json: bool) -> None:
+    if as_json:
+        print_json(hotlist)
+    else:
+        print_line(f"{hotlist.agency}/{hotlist.name}: {_grants(hotlist) or 'granted to nobody'}")

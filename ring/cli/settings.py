@@ -4,6 +4,7 @@ RING_SERVER     HOST:PORT of the server (127.0.0.1:50051)
 RING_TIME_ZONE  IANA zone of people's days, and of times given without a zone (UTC)
 RING_CASE       case number for investigations, where --case is not given
 RING_REASON     reason for investigations, where --reason is not given
+RING_AGENCY     on whose behalf, where --as is not given (nobody's: every role)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"
     case: str = ""
     reason: str = ""
+    agency: str = ""
 
     @field_validator("time_zone")
     @classmethod

@@ -6,20 +6,23 @@ repeat one; a slow one costs nothing but its own place.
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from proto.ring.v1 import alert_pb2 as pb
 from proto.ring.v1 import alert_pb2_grpc
+from ring.access import Caller, Right, check_right
+from ring.alert import Alert, no_alert
 from ring.application import Ring
 from ring.errors import BeyondLog, InvalidRequest, StateForbids, TooSlow, Unavailable
 from ring.rpc.alert_tail import RAISED, WITH_UPDATES, Seat, Tail, Told, stretch
+from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
+from ring.sharing import Shares
 from ring.wakeup import Wakeup
 
 _PROGRESS_SECONDS = 2.0
-# Until identity exists, nobody knows who it was.
-_SOMEBODY = "insecure"
 
 
 class AlertService(alert_pb2_grpc.AlertServiceServicer):
@@ -34,6 +37,7 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
         self._patience = patience
         self._stopping = False
         self._tail = Tail(ring, wakeup)
+        self._shares = Shares(ring)
 
     @property
     def subscribers(self) -> int:
@@ -50,11 +54,12 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
         self, request: pb.SubscribeRequest, context: Any
     ) -> None:
         """Alerts from a position on, until the subscriber leaves."""
+        caller = caller_of(context)
         position = await self._start(request)
         seat = Seat()
         self._tail.add(seat)
         try:
-            await self._serve(request, position, context, seat)
+            await self._serve(request, caller, position, context, seat)
         finally:
             self._tail.discard(seat)
 
@@ -78,7 +83,12 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
         return ours[0]
 
     async def _serve(
-        self, request: pb.SubscribeRequest, position: int, context: Any, seat: Seat
+        self,
+        request: pb.SubscribeRequest,
+        caller: Caller,
+        position: int,
+        context: Any,
+        seat: Seat,
     ) -> None:
         topics = WITH_UPDATES if request.include_updates else RAISED
         told_at = 0.0
@@ -88,7 +98,12 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
                 found, upto = seat.take(), self._tail.position
             else:
                 found, upto = await asyncio.to_thread(stretch, self._ring, position, topics)
+            if caller.agency and found:
+                await asyncio.to_thread(self._shares.catch_up)
             for told in found:
+                alert = told.message.alert
+                if self._shares.right(caller, alert.agency, alert.hotlist) < Right.SEE:
+                    continue
                 if told.position > position and _wanted(request, told):
                     await self._send(context, told.message)
             position = max(position, upto)
@@ -117,19 +132,35 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
         self, request: pb.AcknowledgeRequest, context: Any
     ) -> pb.Alert:
         """Somebody has seen it."""
+        caller = caller_of(context)
         return await self._change(
-            request.alert_id, lambda alert: alert.acknowledge(_SOMEBODY, request.note, now())
+            caller,
+            request.alert_id,
+            lambda alert: alert.acknowledge(caller.name, request.note, now()),
         )
 
     async def Resolve(self, request: pb.ResolveRequest, context: Any) -> pb.Alert:  # noqa: N802
         """How it ended."""
+        caller = caller_of(context)
         return await self._change(
+            caller,
             request.alert_id,
-            lambda alert: alert.resolve(request.disposition, _SOMEBODY, request.note, now()),
+            lambda alert: alert.resolve(request.disposition, caller.name, request.note, now()),
         )
 
-    async def _change(self, alert_id: str, change: Any) -> pb.Alert:
-        alert, position = await asyncio.to_thread(self._ring.change_alert, alert_id, change)
+    async def _change(
+        self, caller: Caller, alert_id: str, change: Callable[[Alert], bool]
+    ) -> pb.Alert:
+        def allowed(alert: Alert) -> bool:
+            self._shares.catch_up()
+            agency, name = alert.raised.agency, alert.raised.hotlist
+            held = self._shares.right(caller, agency, name)
+            if held < Right.SEE:
+                raise no_alert(alert_id)
+            check_right(held, Right.CHANGE, agency, name)
+            return change(alert)
+
+        alert, position = await asyncio.to_thread(self._ring.change_alert, alert_id, allowed)
         self._wakeup.notify()
         return alert.message(position)
 

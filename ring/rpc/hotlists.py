@@ -8,11 +8,14 @@ from eventsourcing.persistence import IntegrityError
 
 from proto.ring.v1 import hotlist_pb2 as pb
 from proto.ring.v1 import hotlist_pb2_grpc
+from ring.access import Caller, Right, check_maker, right_of
 from ring.application import Ring
 from ring.errors import InvalidRequest, NotBuilt, StateForbids
 from ring.hotlist import CHUNK, Hotlist
 from ring.importing import EntriesImport, remove_entries
+from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
+from ring.sharing import grant, revoke_grant, visible_hotlists
 from ring.values import normalise_plate
 from ring.wakeup import Wakeup
 
@@ -29,20 +32,24 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
     ) -> pb.Hotlist:
         """A new, empty list."""
         floor = request.confidence_floor if request.HasField("confidence_floor") else None
+        caller = caller_of(context)
+        owner = caller.owner(request.agency)
+        check_maker(caller, owner)
         hotlist = await asyncio.to_thread(
-            self._ring.create_hotlist, request.agency, request.name, floor, now()
+            self._ring.create_hotlist, owner, request.name, floor, caller.name, now()
         )
-        return _message(hotlist)
+        return _message(hotlist, caller)
 
     async def ImportEntries(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.ImportEntriesRequest], context: Any
     ) -> pb.ImportEntriesResponse:
         """Entries, live as one change once the client has sent the last message."""
+        caller = caller_of(context)
         importing: EntriesImport | None = None
         whole = False
         async for request in request_iterator:
             if importing is None:
-                importing = await asyncio.to_thread(self._begin, request)
+                importing = await asyncio.to_thread(self._begin, caller, request)
             elif request.HasField("header"):
                 raise InvalidRequest("the header belongs in the first message only")
             if len(request.entries) > CHUNK:
@@ -64,7 +71,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             ) from None
         self._wakeup.notify()
         return pb.ImportEntriesResponse(
-            hotlist=_message(summary.hotlist),
+            hotlist=_message(summary.hotlist, caller),
             added=summary.added,
             removed=summary.removed,
             unchanged=summary.unchanged,
@@ -73,7 +80,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             position=self._ring.position(summary.position),
         )
 
-    def _begin(self, request: pb.ImportEntriesRequest) -> EntriesImport:
+    def _begin(self, caller: Caller, request: pb.ImportEntriesRequest) -> EntriesImport:
         if not request.HasField("header"):
             raise InvalidRequest("the first message must have the header that names the hotlist")
         header = request.header
@@ -81,6 +88,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             raise InvalidRequest(f"{header.mode} is not an import mode")
         return EntriesImport(
             self._ring,
+            caller,
             header.agency,
             header.hotlist,
             replace=header.mode == pb.IMPORT_MODE_REPLACE,
@@ -94,9 +102,11 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         """Entries off a list, as one change."""
         if not request.entry_ids and not request.plates:
             raise InvalidRequest("name the entries to remove, by entry_ids or by plates")
+        caller = caller_of(context)
         summary = await asyncio.to_thread(
             remove_entries,
             self._ring,
+            caller,
             request.agency,
             request.hotlist,
             set(request.entry_ids),
@@ -105,7 +115,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         )
         self._wakeup.notify()
         return pb.RemoveEntriesResponse(
-            hotlist=_message(summary.hotlist),
+            hotlist=_message(summary.hotlist, caller),
             removed=summary.removed,
             position=self._ring.position(summary.position),
         )
@@ -114,8 +124,42 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         self, request: pb.ListHotlistsRequest, context: Any
     ) -> pb.ListHotlistsResponse:
         """In order of agency and name."""
-        hotlists = await asyncio.to_thread(self._ring.hotlists)
-        return pb.ListHotlistsResponse(hotlists=[_message(hotlist) for hotlist in hotlists])
+        caller = caller_of(context)
+        hotlists = await asyncio.to_thread(visible_hotlists, self._ring, caller)
+        return pb.ListHotlistsResponse(hotlists=[_message(h, caller) for h in hotlists])
+
+    async def GrantHotlist(  # noqa: N802
+        self, request: pb.GrantHotlistRequest, context: Any
+    ) -> pb.Hotlist:
+        """Another agency may see or change a list."""
+        caller = caller_of(context)
+        hotlist = await asyncio.to_thread(
+            grant,
+            self._ring,
+            caller,
+            request.agency,
+            request.hotlist,
+            request.grantee,
+            request.right,
+            now(),
+        )
+        return _message(hotlist, caller)
+
+    async def RevokeGrant(  # noqa: N802
+        self, request: pb.RevokeGrantRequest, context: Any
+    ) -> pb.Hotlist:
+        """And may not any more."""
+        caller = caller_of(context)
+        hotlist = await asyncio.to_thread(
+            revoke_grant,
+            self._ring,
+            caller,
+            request.agency,
+            request.hotlist,
+            request.grantee,
+            now(),
+        )
+        return _message(hotlist, caller)
 
     async def CheckHistory(  # type: ignore[override] # noqa: N802 - it only fails
         self, request: pb.CheckHistoryRequest, context: Any
@@ -124,11 +168,18 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         raise NotBuilt("CheckHistory is not available in this version")
 
 
-def _message(hotlist: Hotlist) -> pb.Hotlist:
+def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:
+    owner = hotlist.created.agency
+    owns = right_of(caller, owner, hotlist.grants) is Right.OWN
     return pb.Hotlist(
         name=hotlist.created.name,
-        agency=hotlist.created.agency,
+        agency=owner,
         entries=hotlist.entries,
         version=hotlist.changes,
         confidence_floor=hotlist.created.confidence_floor,
+        grants=[
+            pb.HotlistGrant(agency=agency, right=right.value)  # type: ignore[arg-type]
+            for agency, right in sorted(hotlist.grants.items())
+            if owns or agency == caller.agency
+        ],
     )

@@ -13,7 +13,17 @@ from ring.events import topics
 from tests.conftest import ROOT
 
 OURS = {"lpr", "ring", "proto", "projections", "server"}
-DOMAIN = ["values", "errors", "events", "reads", "checkpoint", "reader", "hotlist", "alert"]
+DOMAIN = [
+    "values",
+    "errors",
+    "events",
+    "reads",
+    "checkpoint",
+    "reader",
+    "hotlist",
+    "alert",
+    "access",
+]
 
 
 def imports(path: Path) -> set[str]:
@@ -98,6 +108,8 @@ def test_topics_are_what_they_have_always_been() -> None:
         "ring.hotlist.created": "HotlistCreated",
         "ring.hotlist.activated": "EntriesActivated",
         "ring.hotlist.staged": "EntriesStaged",
+        "ring.hotlist.granted": "HotlistGranted",
+        "ring.hotlist.grant_revoked": "HotlistGrantRevoked",
         "ring.alert.raised": "AlertRaised",
         "ring.alert.acknowledged": "AlertAcknowledged",
         "ring.alert.resolved": "AlertResolved",

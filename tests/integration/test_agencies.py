@@ -1,0 +1,229 @@
+"""Two agencies on one ring: neither sees or changes the other's list without a grant."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from proto.ring.v1 import alert_pb2, alert_pb2_grpc, hotlist_pb2, hotlist_pb2_grpc
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.hotlist_pb2 import HOTLIST_RIGHT_CHANGE, HOTLIST_RIGHT_SEE
+from tests.conftest import Server, ServerFactory
+from tests.integration.test_alerts import register, send
+from tests.vendor import read
+
+NOT_FOUND, NOT_ALLOWED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.fixture(scope="module")
+def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    socket = tmp_path_factory.mktemp("socket") / "read.sock"
+    server = start_server("--role", "write", "--socket", str(socket))
+    register(server, "r1", "r2")
+    return server
+
+
+class Agency:
+    """What an agency does, over a channel of its own."""
+
+    def __init__(self, server: Server, name: str | None) -> None:
+        self._channel = server.channel()
+        self.metadata: list[tuple[str, str]] = [("ring-agency", name)] if name is not None else []
+        self.lists = hotlist_pb2_grpc.HotlistServiceStub(self._channel)
+        self.alerts = alert_pb2_grpc.AlertServiceStub(self._channel)
+
+    def ask(self, call: Any, request: Any) -> Any:
+        return call(request, metadata=self.metadata, timeout=60)
+
+    def refused(self, call: Any, request: Any) -> grpc.StatusCode:
+        with pytest.raises(grpc.RpcError) as caught:
+            self.ask(call, request)
+        return caught.value.code()
+
+    def load(
+        self, name: str, *entries: HotlistEntry, agency: str = "", create: bool = True
+    ) -> hotlist_pb2.ImportEntriesResponse:
+        header = hotlist_pb2.ImportHeader(hotlist=name, agency=agency, create=create)
+        requests = [
+            hotlist_pb2.ImportEntriesRequest(header=header),
+            hotlist_pb2.ImportEntriesRequest(entries=entries, last=True),
+        ]
+        return self.ask(self.lists.ImportEntries, iter(requests))
+
+    def refused_load(self, name: str, **where: Any) -> grpc.StatusCode:
+        with pytest.raises(grpc.RpcError) as caught:
+            self.load(name, HotlistEntry(plate="ZZ999ZZ"), **where)
+        return caught.value.code()
+
+    def names(self) -> list[str]:
+        found = self.ask(self.lists.ListHotlists, hotlist_pb2.ListHotlistsRequest()).hotlists
+        return [f"{h.agency}/{h.name}" for h in found]
+
+    def told(self, upto: int, **request: Any) -> list[alert_pb2.Alert]:
+        """The alerts and updates that it is told of from the beginning up to a position."""
+        wanted = alert_pb2.SubscribeRequest(from_beginning=True, include_updates=True, **request)
+        call = self.alerts.Subscribe(wanted, metadata=self.metadata, timeout=60)
+        found = []
+        for message in call:
+            if message.HasField("alert"):
+                found.append(message.alert)
+            elif message.progress.position >= upto:
+                break
+        call.cancel()
+        return found
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+@pytest.fixture
+def agencies(server: Server) -> Iterator[tuple[Agency, Agency, Agency, str]]:
+    """The owner of a list, another one, one with every role, and the owner's name."""
+    name = f"police {uuid4()}"
+    found = Agency(server, name), Agency(server, f"customs {uuid4()}"), Agency(server, None)
+    yield *found, name
+    for agency in found:
+        agency.close()
+
+
+def test_another_agencys_list_does_not_exist(server: Server, agencies) -> None:
+    police, customs, every, owner = agencies
+    plate = f"T{uuid4().hex[:8].upper()}"
+    made = police.load("stolen", HotlistEntry(plate=plate))
+    assert (made.hotlist.agency, made.hotlist.version) == (owner, 1)
+    assert police.names() == [f"{owner}/stolen"]
+    assert customs.names() == []
+    assert f"{owner}/stolen" in every.names()
+    assert customs.refused_load("stolen", agency=owner, create=False) is NOT_FOUND
+    assert customs.refused_load("no such", agency=owner, create=False) is NOT_FOUND
+    # What it could create tells nothing of what there is.
+    assert customs.refused_load("stolen", agency=owner) is NOT_ALLOWED
+    assert customs.refused_load("no such", agency=owner) is NOT_ALLOWED
+    create = hotlist_pb2.CreateHotlistRequest(name="stolen", agency=owner)
+    assert customs.refused(customs.lists.CreateHotlist, create) is NOT_ALLOWED
+    remove = hotlist_pb2.RemoveEntriesRequest(hotlist="stolen", agency=owner, plates=[plate])
+    assert customs.refused(customs.lists.RemoveEntries, remove) is NOT_FOUND
+    grant = hotlist_pb2.GrantHotlistRequest(
+        hotlist="stolen", agency=owner, grantee="toll", right=HOTLIST_RIGHT_SEE
+    )
+    assert customs.refused(customs.lists.GrantHotlist, grant) is NOT_FOUND
+    revoke = hotlist_pb2.RevokeGrantRequest(hotlist="stolen", agency=owner, grantee="toll")
+    assert customs.refused(customs.lists.RevokeGrant, revoke) is NOT_FOUND
+    # Its own list of that name is another one.
+    assert customs.load("stolen", HotlistEntry(plate="AA111AA")).hotlist.agency != owner
+    assert police.load("stolen", HotlistEntry(plate=plate)).unchanged == 1
+
+
+def test_another_agencys_alerts_do_not_exist(server: Server, agencies) -> None:
+    police, customs, every, owner = agencies
+    plate = f"T{uuid4().hex[:8].upper()}"
+    police.load("stolen", HotlistEntry(plate=plate))
+    send(server, read(1, plate))
+    stream = every.alerts.Subscribe(alert_pb2.SubscribeRequest(from_beginning=True), timeout=60)
+    raised = next(m.alert for m in stream if m.alert.agency == owner)
+    stream.cancel()
+    seen = alert_pb2.AcknowledgeRequest(alert_id=raised.alert_id)
+    ended = alert_pb2.ResolveRequest(alert_id=raised.alert_id, disposition="confirmed")
+    assert customs.refused(customs.alerts.Acknowledge, seen) is NOT_FOUND
+    assert customs.refused(customs.alerts.Resolve, ended) is NOT_FOUND
+    last = police.ask(police.alerts.Acknowledge, seen).position.position
+    assert [a.alert_id for a in police.told(last)] == [raised.alert_id] * 2
+    assert customs.told(last) == []
+    assert customs.told(last, hotlists=["stolen"]) == []
+
+
+def test_a_grant_opens_what_it_names_until_it_is_revoked(server: Server, agencies) -> None:
+    police, customs, _, owner = agencies
+    grantee = customs.metadata[0][1]
+    plate = f"T{uuid4().hex[:8].upper()}"
+    police.load("stolen", HotlistEntry(plate=plate))
+    police.load("secret", HotlistEntry(plate=plate))
+
+    def grant(right: hotlist_pb2.HotlistRight) -> hotlist_pb2.Hotlist:
+        request = hotlist_pb2.GrantHotlistRequest(hotlist="stolen", grantee=grantee, right=right)
+        return police.ask(police.lists.GrantHotlist, request)
+
+    assert [(g.agency, g.right) for g in grant(HOTLIST_RIGHT_SEE).grants] == [
+        (grantee, HOTLIST_RIGHT_SEE)
+    ]
+    last = send(server, read(1, plate))
+    stream = police.alerts.Subscribe(
+        alert_pb2.SubscribeRequest(from_beginning=True), metadata=police.metadata, timeout=60
+    )
+    both = [next(m.alert for m in stream if m.HasField("alert")) for _ in range(2)]
+    stream.cancel()
+    raised, hidden = sorted(both, key=lambda a: a.hotlist, reverse=True)
+    assert (raised.hotlist, hidden.hotlist) == ("stolen", "secret")
+    last = max(a.position.position for a in both)
+    assert customs.names() == [f"{owner}/stolen"]
+    assert [a.alert_id for a in customs.told(last)] == [raised.alert_id]
+    seen = alert_pb2.AcknowledgeRequest(alert_id=raised.alert_id)
+    assert customs.refused(customs.alerts.Acknowledge, seen) is NOT_ALLOWED
+    assert customs.refused_load("stolen", agency=owner) is NOT_ALLOWED
+    grant(HOTLIST_RIGHT_CHANGE)
+    customs.ask(customs.alerts.Acknowledge, seen)
+    assert customs.load("stolen", HotlistEntry(plate="AB123CD"), agency=owner).removed == 1
+    toll = hotlist_pb2.GrantHotlistRequest(
+        hotlist="stolen", agency=owner, grantee="toll", right=HOTLIST_RIGHT_SEE
+    )
+    assert customs.refused(customs.lists.GrantHotlist, toll) is NOT_ALLOWED
+    hidden_seen = alert_pb2.AcknowledgeRequest(alert_id=hidden.alert_id)
+    assert customs.refused(customs.alerts.Acknowledge, hidden_seen) is NOT_FOUND
+    revoke = hotlist_pb2.RevokeGrantRequest(hotlist="stolen", grantee=grantee)
+    assert not police.ask(police.lists.RevokeGrant, revoke).grants
+    assert police.refused(police.lists.RevokeGrant, revoke) is NOT_FOUND
+    assert (customs.names(), customs.told(last)) == ([], [])
+    assert customs.refused_load("stolen", agency=owner, create=False) is NOT_FOUND
+
+
+def test_a_subscriber_loses_what_was_revoked_while_it_listens(server: Server, agencies) -> None:
+    police, customs, _, _ = agencies
+    plate = f"T{uuid4().hex[:8].upper()}"
+    police.load("stolen", HotlistEntry(plate=plate))
+    grantee = customs.metadata[0][1]
+    grant = hotlist_pb2.GrantHotlistRequest(
+        hotlist="stolen", grantee=grantee, right=HOTLIST_RIGHT_SEE
+    )
+    police.ask(police.lists.GrantHotlist, grant)
+    stream = customs.alerts.Subscribe(
+        alert_pb2.SubscribeRequest(), metadata=customs.metadata, timeout=60
+    )
+    next(stream)  # it listens
+    send(server, read(1, plate))
+    first = next(m.alert for m in stream if m.HasField("alert"))
+    revoke = hotlist_pb2.RevokeGrantRequest(hotlist="stolen", grantee=grantee)
+    police.ask(police.lists.RevokeGrant, revoke)
+    send(server, read(1, plate), reader="r2")
+    owns = police.alerts.Subscribe(
+        alert_pb2.SubscribeRequest(after=[first.position]), metadata=police.metadata, timeout=60
+    )
+    second = next(m.alert for m in owns if m.HasField("alert"))
+    owns.cancel()
+    for message in stream:
+        assert not message.HasField("alert")
+        if message.progress.position >= second.position.position:
+            break
+    stream.cancel()
+
+
+@pytest.mark.parametrize("metadata", [[""], ["police", "police"], ["a/b"], [" "]])
+def test_what_is_no_agency_is_refused_and_never_every_role(server: Server, metadata) -> None:
+    agency = Agency(server, None)
+    agency.metadata = [("ring-agency", value) for value in metadata]
+    code = agency.refused(agency.lists.ListHotlists, hotlist_pb2.ListHotlistsRequest())
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    with pytest.raises(grpc.RpcError) as caught:
+        agency.told(0)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    agency.close()
+
+
+def test_a_grant_to_oneself_or_of_no_right_is_refused(agencies) -> None:
+    police, _, _, owner = agencies
+    police.load("stolen", HotlistEntry(plate="AB123CD"))
+    for grantee, right in ((owner, HOTLIST_RIGHT_SEE), ("toll", 0), ("to/ll", HOTLIST_RIGHT_SEE)):
+        request = hotlist_pb2.GrantHotlistRequest(hotlist="stolen", grantee=grantee, right=right)
+        code = police.refused(police.lists.GrantHotlist, request)
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
