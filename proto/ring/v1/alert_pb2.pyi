@@ -54,8 +54,12 @@ class HotlistEntry(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     ENTRY_ID_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
     plate: _builtins.str
-    """Normalised: A-Z 0-9, no separators."""
+    """Normalised: A-Z 0-9, no separators; or a pattern, in which '?' is any one character and '*'
+    any run of them, none included.
+    """
     reason: _builtins.str
     priority: _builtins.str
     reference: _builtins.str
@@ -71,6 +75,14 @@ class HotlistEntry(_message.Message):
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """A read captured at or after it does not match. Left out: never ends."""
 
+    @_builtins.property
+    def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A watch order: only reads at these checkpoints match. Empty: at all."""
+
+    @_builtins.property
+    def hours(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeeklyHours]:
+        """A watch order: only reads captured in one of these match. Empty: at any time."""
+
     def __init__(
         self,
         *,
@@ -82,14 +94,50 @@ class HotlistEntry(_message.Message):
         reference: _builtins.str = ...,
         entry_id: _builtins.str = ...,
         region: _builtins.str = ...,
+        checkpoints: _abc.Iterable[_builtins.str] | None = ...,
+        hours: _abc.Iterable[Global___WeeklyHours] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "valid_from", b"valid_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "expires_at", b"expires_at", "plate", b"plate", "priority", b"priority", "reason", b"reason", "reference", b"reference", "region", b"region", "valid_from", b"valid_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "entry_id", b"entry_id", "expires_at", b"expires_at", "hours", b"hours", "plate", b"plate", "priority", b"priority", "reason", b"reason", "reference", b"reference", "region", b"region", "valid_from", b"valid_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HotlistEntry: _TypeAlias = HotlistEntry  # noqa: Y015
+
+@_typing.final
+class WeeklyHours(_message.Message):
+    """Hours of some days of every week, in the zone of people's days (RING_TIME_ZONE)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEEKDAYS_FIELD_NUMBER: _builtins.int
+    FROM_MINUTE_FIELD_NUMBER: _builtins.int
+    TO_MINUTE_FIELD_NUMBER: _builtins.int
+    from_minute: _builtins.int
+    """Minutes since midnight, 0..1439: from this minute on, on each of those days."""
+    to_minute: _builtins.int
+    """0..1440: up to this minute and not beyond. At or before from_minute: of the day after, so that
+    1320 to 360 is from ten in the evening to six in the morning, and 0 to 0 the whole day.
+    """
+    @_builtins.property
+    def weekdays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1 Monday .. 7 Sunday. Empty: every day."""
+
+    def __init__(
+        self,
+        *,
+        weekdays: _abc.Iterable[_builtins.int] | None = ...,
+        from_minute: _builtins.int = ...,
+        to_minute: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_minute", b"from_minute", "to_minute", b"to_minute", "weekdays", b"weekdays"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeeklyHours: _TypeAlias = WeeklyHours  # noqa: Y015
 
 @_typing.final
 class SubscribeRequest(_message.Message):
@@ -182,7 +230,9 @@ class Alert(_message.Message):
     """UUIDv5 of the text "READ_ID/ENTRY_ID" in the namespace of PlateSighting.read_id."""
     hotlist: _builtins.str
     match_probability: _builtins.float
-    """0..1, that the plate on the vehicle is the entry's."""
+    """0..1, that the plate on the vehicle is the entry's rather than any other, given the read's
+    posterior (or, without one, its confidence) and how common the list's vehicles are.
+    """
     state: Global___AlertState.ValueType
     delayed: _builtins.bool
     """Received more than 60 s after capture."""
@@ -202,7 +252,9 @@ class Alert(_message.Message):
     def sighting(self) -> _common_pb2.PlateSighting: ...
     @_builtins.property
     def match_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """How the plate read becomes the entry's, e.g. "O→0 at 5"; empty on an exact match."""
+        """How the plate read becomes the entry's: "O→0 at 5", "7 missing after 3", "1 too many at 4";
+        places are counted from 1 in the plate read. Empty on an exact match.
+        """
 
     @_builtins.property
     def raised_at(self) -> _timestamp_pb2.Timestamp: ...

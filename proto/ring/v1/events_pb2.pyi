@@ -277,14 +277,21 @@ class HotlistCreated(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FLOOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     name: _builtins.str
     confidence_floor: _builtins.float
+    kind: _hotlist_pb2.HotlistKind.ValueType
     by: _builtins.str
     """The agency on whose behalf, or "insecure"."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def policy(self) -> _hotlist_pb2.HotlistPolicy:
+        """As asked for; left out by logs that had only the floor."""
+
     def __init__(
         self,
         *,
@@ -292,15 +299,59 @@ class HotlistCreated(_message.Message):
         agency: _builtins.str = ...,
         name: _builtins.str = ...,
         confidence_floor: _builtins.float = ...,
+        kind: _hotlist_pb2.HotlistKind.ValueType = ...,
+        policy: _hotlist_pb2.HotlistPolicy | None = ...,
         by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "confidence_floor", b"confidence_floor", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "confidence_floor", b"confidence_floor", "kind", b"kind", "name", b"name", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HotlistCreated: _TypeAlias = HotlistCreated  # noqa: Y015
+
+@_typing.final
+class HotlistPolicyChanged(_message.Message):
+    """Topic ring.hotlist.policy_changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    name: _builtins.str
+    version: _builtins.int
+    """Of the list, counted on from that of its entries."""
+    by: _builtins.str
+    """The agency on whose behalf, or "insecure"."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def policy(self) -> _hotlist_pb2.HotlistPolicy:
+        """In place of the one before, as a whole."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        agency: _builtins.str = ...,
+        name: _builtins.str = ...,
+        policy: _hotlist_pb2.HotlistPolicy | None = ...,
+        version: _builtins.int = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "name", b"name", "policy", b"policy", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HotlistPolicyChanged: _TypeAlias = HotlistPolicyChanged  # noqa: Y015
 
 @_typing.final
 class HotlistGranted(_message.Message):

@@ -28,6 +28,31 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _HotlistKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HotlistKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HotlistKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOTLIST_KIND_ALERT: _HotlistKind.ValueType  # 0
+    """Its entries raise alerts."""
+    HOTLIST_KIND_ALLOW: _HotlistKind.ValueType  # 1
+    """Known vehicles: a read whose plate is an entry of it (and in its hours, at its checkpoints, and
+    no less sure than its floor) raises no alert of any list of the same agency. It raises none
+    itself, and a near match of an entry means nothing.
+    """
+
+class HotlistKind(_HotlistKind, metaclass=_HotlistKindEnumTypeWrapper): ...
+
+HOTLIST_KIND_ALERT: HotlistKind.ValueType  # 0
+"""Its entries raise alerts."""
+HOTLIST_KIND_ALLOW: HotlistKind.ValueType  # 1
+"""Known vehicles: a read whose plate is an entry of it (and in its hours, at its checkpoints, and
+no less sure than its floor) raises no alert of any list of the same agency. It raises none
+itself, and a near match of an entry means nothing.
+"""
+Global___HotlistKind: _TypeAlias = HotlistKind  # noqa: Y015
+
 class _HotlistRight:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -77,6 +102,8 @@ class Hotlist(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FLOOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     agency: _builtins.str
@@ -87,6 +114,11 @@ class Hotlist(_message.Message):
     """Counts the changes made live; 0 on a new list."""
     confidence_floor: _builtins.float
     """Reads of a lower confidence raise no alert, 0..1."""
+    kind: Global___HotlistKind.ValueType
+    @_builtins.property
+    def policy(self) -> Global___HotlistPolicy:
+        """In force: every field is set, the confidence floor as well."""
+
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___HotlistGrant]:
         """In order of agency; another agency than the owner sees its own alone."""
@@ -99,15 +131,91 @@ class Hotlist(_message.Message):
         entries: _builtins.int = ...,
         version: _builtins.int = ...,
         confidence_floor: _builtins.float = ...,
+        kind: Global___HotlistKind.ValueType = ...,
+        policy: Global___HotlistPolicy | None = ...,
         grants: _abc.Iterable[Global___HotlistGrant] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "confidence_floor", b"confidence_floor", "entries", b"entries", "grants", b"grants", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "confidence_floor", b"confidence_floor", "entries", b"entries", "grants", b"grants", "kind", b"kind", "name", b"name", "policy", b"policy", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hotlist: _TypeAlias = Hotlist  # noqa: Y015
+
+@_typing.final
+class HotlistPolicy(_message.Message):
+    """When a read of a list's vehicle is an alert. What is left out is as said here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PriorityThresholdsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONFIDENCE_FLOOR_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    PRIORITY_THRESHOLDS_FIELD_NUMBER: _builtins.int
+    LISTED_SHARE_FIELD_NUMBER: _builtins.int
+    confidence_floor: _builtins.float
+    """A read whose plate is exactly the entry's raises an alert unless its confidence is lower.
+    0..1, default 0.5.
+    """
+    threshold: _builtins.float
+    """Any other raises one where the probability that the vehicle's plate is the entry's is higher.
+    0.01..1, default 0.2; 1: exact matches alone.
+    """
+    listed_share: _builtins.float
+    """The share of the traffic that the list's vehicles are together: what is known before a read.
+    Over 0, at most 1, default 0.002. It counts for lists of more than 200,000 entries at the
+    default: the more plates share it, the less likely is each of them.
+    """
+    @_builtins.property
+    def priority_thresholds(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The threshold of entries of a priority, in place of the list's."""
+
+    def __init__(
+        self,
+        *,
+        confidence_floor: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
+        priority_thresholds: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        listed_share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "_listed_share", b"_listed_share", "_threshold", b"_threshold", "confidence_floor", b"confidence_floor", "listed_share", b"listed_share", "threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "_listed_share", b"_listed_share", "_threshold", b"_threshold", "confidence_floor", b"confidence_floor", "listed_share", b"listed_share", "priority_thresholds", b"priority_thresholds", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence_floor: _TypeAlias = _typing.Literal["confidence_floor"]  # noqa: Y015
+    _WhichOneofArgType__confidence_floor: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor"]  # noqa: Y015
+    _WhichOneofReturnType__listed_share: _TypeAlias = _typing.Literal["listed_share"]  # noqa: Y015
+    _WhichOneofArgType__listed_share: _TypeAlias = _typing.Literal["_listed_share", b"_listed_share"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_floor) -> _WhichOneofReturnType__confidence_floor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__listed_share) -> _WhichOneofReturnType__listed_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+
+Global___HotlistPolicy: _TypeAlias = HotlistPolicy  # noqa: Y015
 
 @_typing.final
 class HotlistGrant(_message.Message):
@@ -194,28 +302,90 @@ class CreateHotlistRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FLOOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """[A-Za-z0-9 ._:-]{1,64}"""
     agency: _builtins.str
     """Empty: the caller's, else "default". PERMISSION_DENIED where it is not the caller's."""
     confidence_floor: _builtins.float
-    """Default 0.5."""
+    """As in the policy, which must say nothing else."""
+    kind: Global___HotlistKind.ValueType
+    @_builtins.property
+    def policy(self) -> Global___HotlistPolicy: ...
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         agency: _builtins.str = ...,
         confidence_floor: _builtins.float | None = ...,
+        kind: Global___HotlistKind.ValueType = ...,
+        policy: Global___HotlistPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "confidence_floor", b"confidence_floor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "confidence_floor", b"confidence_floor", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "agency", b"agency", "confidence_floor", b"confidence_floor", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "agency", b"agency", "confidence_floor", b"confidence_floor", "kind", b"kind", "name", b"name", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_floor: _TypeAlias = _typing.Literal["confidence_floor"]  # noqa: Y015
     _WhichOneofArgType__confidence_floor: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_floor) -> _WhichOneofReturnType__confidence_floor | None: ...
 
 Global___CreateHotlistRequest: _TypeAlias = CreateHotlistRequest  # noqa: Y015
+
+@_typing.final
+class ChangePolicyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOTLIST_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    hotlist: _builtins.str
+    agency: _builtins.str
+    """Who owns it. Empty: the caller's, else "default"."""
+    @_builtins.property
+    def policy(self) -> Global___HotlistPolicy:
+        """In place of the one before, as a whole."""
+
+    def __init__(
+        self,
+        *,
+        hotlist: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        policy: Global___HotlistPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "hotlist", b"hotlist", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePolicyRequest: _TypeAlias = ChangePolicyRequest  # noqa: Y015
+
+@_typing.final
+class ChangePolicyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOTLIST_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hotlist(self) -> Global___Hotlist: ...
+    @_builtins.property
+    def position(self) -> _common_pb2.LogPosition:
+        """Every read after this position is matched with it."""
+
+    def __init__(
+        self,
+        *,
+        hotlist: Global___Hotlist | None = ...,
+        position: _common_pb2.LogPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hotlist", b"hotlist", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hotlist", b"hotlist", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePolicyResponse: _TypeAlias = ChangePolicyResponse  # noqa: Y015
 
 @_typing.final
 class ImportEntriesRequest(_message.Message):

@@ -50,6 +50,11 @@ class HotlistServiceStub:
                 request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.RemoveEntriesRequest.SerializeToString,
                 response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.RemoveEntriesResponse.FromString,
                 _registered_method=True)
+        self.ChangePolicy = channel.unary_unary(
+                '/ring.v1.HotlistService/ChangePolicy',
+                request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ChangePolicyRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ChangePolicyResponse.FromString,
+                _registered_method=True)
         self.ListHotlists = channel.unary_unary(
                 '/ring.v1.HotlistService/ListHotlists',
                 request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistsRequest.SerializeToString,
@@ -94,6 +99,13 @@ class HotlistServiceServicer:
 
     def RemoveEntries(self, request, context):
         """Takes entries off a list as one atomic change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePolicy(self, request, context):
+        """When reads of a list's vehicles are alerts; counts as a version of the list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,6 +159,11 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     servicer.RemoveEntries,
                     request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.RemoveEntriesRequest.FromString,
                     response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.RemoveEntriesResponse.SerializeToString,
+            ),
+            'ChangePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePolicy,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ChangePolicyRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ChangePolicyResponse.SerializeToString,
             ),
             'ListHotlists': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHotlists,
@@ -250,6 +267,33 @@ class HotlistService:
             '/ring.v1.HotlistService/RemoveEntries',
             proto_dot_ring_dot_v1_dot_hotlist__pb2.RemoveEntriesRequest.SerializeToString,
             proto_dot_ring_dot_v1_dot_hotlist__pb2.RemoveEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ring.v1.HotlistService/ChangePolicy',
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.ChangePolicyRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.ChangePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,8 @@ class HotlistServiceStub:
     """
     RemoveEntries: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RemoveEntriesRequest, _hotlist_pb2.RemoveEntriesResponse]
     """Takes entries off a list as one atomic change."""
+    ChangePolicy: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ChangePolicyRequest, _hotlist_pb2.ChangePolicyResponse]
+    """When reads of a list's vehicles are alerts; counts as a version of the list."""
     ListHotlists: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ListHotlistsRequest, _hotlist_pb2.ListHotlistsResponse]
     """Those that the caller may see, in order of agency and name."""
     GrantHotlist: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.GrantHotlistRequest, _hotlist_pb2.Hotlist]
@@ -75,6 +77,8 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     """
     RemoveEntries: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RemoveEntriesRequest, _hotlist_pb2.RemoveEntriesResponse]  # type: ignore[assignment]
     """Takes entries off a list as one atomic change."""
+    ChangePolicy: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ChangePolicyRequest, _hotlist_pb2.ChangePolicyResponse]  # type: ignore[assignment]
+    """When reads of a list's vehicles are alerts; counts as a version of the list."""
     ListHotlists: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ListHotlistsRequest, _hotlist_pb2.ListHotlistsResponse]  # type: ignore[assignment]
     """Those that the caller may see, in order of agency and name."""
     GrantHotlist: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.GrantHotlistRequest, _hotlist_pb2.Hotlist]  # type: ignore[assignment]
@@ -117,6 +121,14 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hotlist_pb2.RemoveEntriesResponse, _abc.Awaitable[_hotlist_pb2.RemoveEntriesResponse]]:
         """Takes entries off a list as one atomic change."""
+
+    @_abc_1.abstractmethod
+    def ChangePolicy(
+        self,
+        request: _hotlist_pb2.ChangePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.ChangePolicyResponse, _abc.Awaitable[_hotlist_pb2.ChangePolicyResponse]]:
+        """When reads of a list's vehicles are alerts; counts as a version of the list."""
 
     @_abc_1.abstractmethod
     def ListHotlists(

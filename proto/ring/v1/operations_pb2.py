@@ -27,7 +27,7 @@ from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 from proto.ring.v1 import ingest_pb2 as proto_dot_ring_dot_v1_dot_ingest__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/ring/v1/operations.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1aproto/ring/v1/ingest.proto\"\xb5\x01\n\x15\x46indCandidatesRequest\x12\x0e\n\x06plates\x18\x01 \x03(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x12\x31\n\rreceived_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05range\x18\x04 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition\"\x1f\n\nCandidates\x12\x11\n\tpositions\x18\x01 \x03(\x04\"\x12\n\x10GetStatusRequest\"\xa5\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x04head\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12%\n\x07matched\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\'\n\tprojected\x18\x04 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0f\n\x07streams\x18\x05 \x01(\r\x12\x13\n\x0bsubscribers\x18\x06 \x01(\r\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tread_side\x18\x08 \x01(\t\x12\"\n\x05parts\x18\t \x03(\x0b\x32\x13.ring.v1.PartHealth\"9\n\nPartHealth\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04well\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xab\x01\n\x10ProjectionStatus\x12\'\n\tprojected\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0e\n\x06health\x18\x02 \x01(\t\x12\x31\n\x04rows\x18\x03 \x03(\x0b\x32#.ring.v1.ProjectionStatus.RowsEntry\x1a+\n\tRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"[\n\x12ListRejectsRequest\x12\x11\n\treader_id\x18\x01 \x01(\t\x12#\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\r\n\x05limit\x18\x03 \x01(\r\"\xc7\x01\n\x06Reject\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12/\n\x0breceived_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12 \n\x04read\x18\x06 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12\x10\n\x08\x63onflict\x18\x07 \x01(\x08\"%\n\x0eRebuildRequest\x12\x13\n\x0bverify_only\x18\x01 \x01(\x08\"l\n\x0fRebuildProgress\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x04\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12(\n\x06tables\x18\x04 \x03(\x0b\x32\x18.ring.v1.TableComparison\"d\n\x0fTableComparison\x12\r\n\x05table\x18\x01 \x01(\t\x12\x11\n\trows_live\x18\x02 \x01(\x04\x12\x14\n\x0crows_rebuilt\x18\x03 \x01(\x04\x12\x19\n\x11\x64ifferent_columns\x18\x04 \x03(\t\">\n\x14ReadmitRejectRequest\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\"P\n\x15ReadmitRejectResponse\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0f\n\x07\x61lready\x18\x02 \x01(\x08\"\x12\n\x10ReconcileRequest\"\x84\x01\n\x11ReconcileProgress\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x04\x12\'\n\x08\x61\x63\x63ounts\x18\x03 \x03(\x0b\x32\x15.ring.v1.EpochAccount\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x14\n\x0cunknown_rows\x18\x05 \x01(\x04\"\xdc\x01\n\x0c\x45pochAccount\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\x15\n\rlast_sequence\x18\x04 \x01(\x04\x12\x0f\n\x07missing\x18\x05 \x01(\x04\x12\"\n\x04gaps\x18\x06 \x03(\x0b\x32\x14.ring.v1.SequenceRun\x12\x0e\n\x06stored\x18\x07 \x01(\x04\x12\x10\n\x08rejected\x18\x08 \x01(\x04\x12\x11\n\tconflicts\x18\t \x01(\x04\x12\x11\n\tprojected\x18\n \x01(\x04\"*\n\x0bSequenceRun\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"\x1f\n\rBackupRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\" \n\x0eRestoreRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\"\x94\x01\n\x0c\x43opyProgress\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x04\x12\x14\n\x0c\x65vents_total\x18\x02 \x01(\x04\x12\x10\n\x08pictures\x18\x03 \x01(\x04\x12\x16\n\x0epictures_total\x18\x04 \x01(\x04\x12\x0c\n\x04\x64one\x18\x05 \x01(\x08\x12&\n\x08position\x18\x06 \x01(\x0b\x32\x14.ring.v1.LogPosition2\xe4\x03\n\x11OperationsService\x12\x42\n\tGetStatus\x12\x19.ring.v1.GetStatusRequest\x1a\x1a.ring.v1.GetStatusResponse\x12=\n\x0bListRejects\x12\x1b.ring.v1.ListRejectsRequest\x1a\x0f.ring.v1.Reject0\x01\x12N\n\rReadmitReject\x12\x1d.ring.v1.ReadmitRejectRequest\x1a\x1e.ring.v1.ReadmitRejectResponse\x12\x44\n\tReconcile\x12\x19.ring.v1.ReconcileRequest\x1a\x1a.ring.v1.ReconcileProgress0\x01\x12\x39\n\x06\x42\x61\x63kup\x12\x16.ring.v1.BackupRequest\x1a\x15.ring.v1.CopyProgress0\x01\x12;\n\x07Restore\x12\x17.ring.v1.RestoreRequest\x1a\x15.ring.v1.CopyProgress0\x01\x12>\n\x07Rebuild\x12\x17.ring.v1.RebuildRequest\x1a\x18.ring.v1.RebuildProgress0\x01\x32\xa5\x02\n\x11ProjectionService\x12\x41\n\tGetStatus\x12\x19.ring.v1.GetStatusRequest\x1a\x19.ring.v1.ProjectionStatus\x12G\n\x0e\x46indCandidates\x12\x1e.ring.v1.FindCandidatesRequest\x1a\x13.ring.v1.Candidates0\x01\x12\x44\n\tReconcile\x12\x19.ring.v1.ReconcileRequest\x1a\x1a.ring.v1.ReconcileProgress0\x01\x12>\n\x07Rebuild\x12\x17.ring.v1.RebuildRequest\x1a\x18.ring.v1.RebuildProgress0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/ring/v1/operations.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1aproto/ring/v1/ingest.proto\"\xd6\x01\n\x15\x46indCandidatesRequest\x12\x0e\n\x06plates\x18\x01 \x03(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x12\x31\n\rreceived_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05range\x18\x04 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x0f\n\x07\x63hanges\x18\x05 \x01(\r\x12\x0e\n\x06surest\x18\x06 \x01(\x02\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition\"\x1f\n\nCandidates\x12\x11\n\tpositions\x18\x01 \x03(\x04\"\x12\n\x10GetStatusRequest\"\xa5\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x04head\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12%\n\x07matched\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\'\n\tprojected\x18\x04 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0f\n\x07streams\x18\x05 \x01(\r\x12\x13\n\x0bsubscribers\x18\x06 \x01(\r\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tread_side\x18\x08 \x01(\t\x12\"\n\x05parts\x18\t \x03(\x0b\x32\x13.ring.v1.PartHealth\"9\n\nPartHealth\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04well\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xab\x01\n\x10ProjectionStatus\x12\'\n\tprojected\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0e\n\x06health\x18\x02 \x01(\t\x12\x31\n\x04rows\x18\x03 \x03(\x0b\x32#.ring.v1.ProjectionStatus.RowsEntry\x1a+\n\tRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"[\n\x12ListRejectsRequest\x12\x11\n\treader_id\x18\x01 \x01(\t\x12#\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\r\n\x05limit\x18\x03 \x01(\r\"\xc7\x01\n\x06Reject\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12/\n\x0breceived_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12 \n\x04read\x18\x06 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12\x10\n\x08\x63onflict\x18\x07 \x01(\x08\"%\n\x0eRebuildRequest\x12\x13\n\x0bverify_only\x18\x01 \x01(\x08\"l\n\x0fRebuildProgress\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x04\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12(\n\x06tables\x18\x04 \x03(\x0b\x32\x18.ring.v1.TableComparison\"d\n\x0fTableComparison\x12\r\n\x05table\x18\x01 \x01(\t\x12\x11\n\trows_live\x18\x02 \x01(\x04\x12\x14\n\x0crows_rebuilt\x18\x03 \x01(\x04\x12\x19\n\x11\x64ifferent_columns\x18\x04 \x03(\t\">\n\x14ReadmitRejectRequest\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\"P\n\x15ReadmitRejectResponse\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0f\n\x07\x61lready\x18\x02 \x01(\x08\"\x12\n\x10ReconcileRequest\"\x84\x01\n\x11ReconcileProgress\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x04\x12\'\n\x08\x61\x63\x63ounts\x18\x03 \x03(\x0b\x32\x15.ring.v1.EpochAccount\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x14\n\x0cunknown_rows\x18\x05 \x01(\x04\"\xdc\x01\n\x0c\x45pochAccount\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\x15\n\rlast_sequence\x18\x04 \x01(\x04\x12\x0f\n\x07missing\x18\x05 \x01(\x04\x12\"\n\x04gaps\x18\x06 \x03(\x0b\x32\x14.ring.v1.SequenceRun\x12\x0e\n\x06stored\x18\x07 \x01(\x04\x12\x10\n\x08rejected\x18\x08 \x01(\x04\x12\x11\n\tconflicts\x18\t \x01(\x04\x12\x11\n\tprojected\x18\n \x01(\x04\"*\n\x0bSequenceRun\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"\x1f\n\rBackupRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\" \n\x0eRestoreRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\"\x94\x01\n\x0c\x43opyProgress\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x04\x12\x14\n\x0c\x65vents_total\x18\x02 \x01(\x04\x12\x10\n\x08pictures\x18\x03 \x01(\x04\x12\x16\n\x0epictures_total\x18\x04 \x01(\x04\x12\x0c\n\x04\x64one\x18\x05 \x01(\x08\x12&\n\x08position\x18\x06 \x01(\x0b\x32\x14.ring.v1.LogPosition2\xe4\x03\n\x11OperationsService\x12\x42\n\tGetStatus\x12\x19.ring.v1.GetStatusRequest\x1a\x1a.ring.v1.GetStatusResponse\x12=\n\x0bListRejects\x12\x1b.ring.v1.ListRejectsRequest\x1a\x0f.ring.v1.Reject0\x01\x12N\n\rReadmitReject\x12\x1d.ring.v1.ReadmitRejectRequest\x1a\x1e.ring.v1.ReadmitRejectResponse\x12\x44\n\tReconcile\x12\x19.ring.v1.ReconcileRequest\x1a\x1a.ring.v1.ReconcileProgress0\x01\x12\x39\n\x06\x42\x61\x63kup\x12\x16.ring.v1.BackupRequest\x1a\x15.ring.v1.CopyProgress0\x01\x12;\n\x07Restore\x12\x17.ring.v1.RestoreRequest\x1a\x15.ring.v1.CopyProgress0\x01\x12>\n\x07Rebuild\x12\x17.ring.v1.RebuildRequest\x1a\x18.ring.v1.RebuildProgress0\x01\x32\xa5\x02\n\x11ProjectionService\x12\x41\n\tGetStatus\x12\x19.ring.v1.GetStatusRequest\x1a\x19.ring.v1.ProjectionStatus\x12G\n\x0e\x46indCandidates\x12\x1e.ring.v1.FindCandidatesRequest\x1a\x13.ring.v1.Candidates0\x01\x12\x44\n\tReconcile\x12\x19.ring.v1.ReconcileRequest\x1a\x1a.ring.v1.ReconcileProgress0\x01\x12>\n\x07Rebuild\x12\x17.ring.v1.RebuildRequest\x1a\x18.ring.v1.RebuildProgress0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,49 +37,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROJECTIONSTATUS_ROWSENTRY']._loaded_options = None
   _globals['_PROJECTIONSTATUS_ROWSENTRY']._serialized_options = b'8\001'
   _globals['_FINDCANDIDATESREQUEST']._serialized_start=133
-  _globals['_FINDCANDIDATESREQUEST']._serialized_end=314
-  _globals['_CANDIDATES']._serialized_start=316
-  _globals['_CANDIDATES']._serialized_end=347
-  _globals['_GETSTATUSREQUEST']._serialized_start=349
-  _globals['_GETSTATUSREQUEST']._serialized_end=367
-  _globals['_GETSTATUSRESPONSE']._serialized_start=370
-  _globals['_GETSTATUSRESPONSE']._serialized_end=663
-  _globals['_PARTHEALTH']._serialized_start=665
-  _globals['_PARTHEALTH']._serialized_end=722
-  _globals['_PROJECTIONSTATUS']._serialized_start=725
-  _globals['_PROJECTIONSTATUS']._serialized_end=896
-  _globals['_PROJECTIONSTATUS_ROWSENTRY']._serialized_start=853
-  _globals['_PROJECTIONSTATUS_ROWSENTRY']._serialized_end=896
-  _globals['_LISTREJECTSREQUEST']._serialized_start=898
-  _globals['_LISTREJECTSREQUEST']._serialized_end=989
-  _globals['_REJECT']._serialized_start=992
-  _globals['_REJECT']._serialized_end=1191
-  _globals['_REBUILDREQUEST']._serialized_start=1193
-  _globals['_REBUILDREQUEST']._serialized_end=1230
-  _globals['_REBUILDPROGRESS']._serialized_start=1232
-  _globals['_REBUILDPROGRESS']._serialized_end=1340
-  _globals['_TABLECOMPARISON']._serialized_start=1342
-  _globals['_TABLECOMPARISON']._serialized_end=1442
-  _globals['_READMITREJECTREQUEST']._serialized_start=1444
-  _globals['_READMITREJECTREQUEST']._serialized_end=1506
-  _globals['_READMITREJECTRESPONSE']._serialized_start=1508
-  _globals['_READMITREJECTRESPONSE']._serialized_end=1588
-  _globals['_RECONCILEREQUEST']._serialized_start=1590
-  _globals['_RECONCILEREQUEST']._serialized_end=1608
-  _globals['_RECONCILEPROGRESS']._serialized_start=1611
-  _globals['_RECONCILEPROGRESS']._serialized_end=1743
-  _globals['_EPOCHACCOUNT']._serialized_start=1746
-  _globals['_EPOCHACCOUNT']._serialized_end=1966
-  _globals['_SEQUENCERUN']._serialized_start=1968
-  _globals['_SEQUENCERUN']._serialized_end=2010
-  _globals['_BACKUPREQUEST']._serialized_start=2012
-  _globals['_BACKUPREQUEST']._serialized_end=2043
-  _globals['_RESTOREREQUEST']._serialized_start=2045
-  _globals['_RESTOREREQUEST']._serialized_end=2077
-  _globals['_COPYPROGRESS']._serialized_start=2080
-  _globals['_COPYPROGRESS']._serialized_end=2228
-  _globals['_OPERATIONSSERVICE']._serialized_start=2231
-  _globals['_OPERATIONSSERVICE']._serialized_end=2715
-  _globals['_PROJECTIONSERVICE']._serialized_start=2718
-  _globals['_PROJECTIONSERVICE']._serialized_end=3011
+  _globals['_FINDCANDIDATESREQUEST']._serialized_end=347
+  _globals['_CANDIDATES']._serialized_start=349
+  _globals['_CANDIDATES']._serialized_end=380
+  _globals['_GETSTATUSREQUEST']._serialized_start=382
+  _globals['_GETSTATUSREQUEST']._serialized_end=400
+  _globals['_GETSTATUSRESPONSE']._serialized_start=403
+  _globals['_GETSTATUSRESPONSE']._serialized_end=696
+  _globals['_PARTHEALTH']._serialized_start=698
+  _globals['_PARTHEALTH']._serialized_end=755
+  _globals['_PROJECTIONSTATUS']._serialized_start=758
+  _globals['_PROJECTIONSTATUS']._serialized_end=929
+  _globals['_PROJECTIONSTATUS_ROWSENTRY']._serialized_start=886
+  _globals['_PROJECTIONSTATUS_ROWSENTRY']._serialized_end=929
+  _globals['_LISTREJECTSREQUEST']._serialized_start=931
+  _globals['_LISTREJECTSREQUEST']._serialized_end=1022
+  _globals['_REJECT']._serialized_start=1025
+  _globals['_REJECT']._serialized_end=1224
+  _globals['_REBUILDREQUEST']._serialized_start=1226
+  _globals['_REBUILDREQUEST']._serialized_end=1263
+  _globals['_REBUILDPROGRESS']._serialized_start=1265
+  _globals['_REBUILDPROGRESS']._serialized_end=1373
+  _globals['_TABLECOMPARISON']._serialized_start=1375
+  _globals['_TABLECOMPARISON']._serialized_end=1475
+  _globals['_READMITREJECTREQUEST']._serialized_start=1477
+  _globals['_READMITREJECTREQUEST']._serialized_end=1539
+  _globals['_READMITREJECTRESPONSE']._serialized_start=1541
+  _globals['_READMITREJECTRESPONSE']._serialized_end=1621
+  _globals['_RECONCILEREQUEST']._serialized_start=1623
+  _globals['_RECONCILEREQUEST']._serialized_end=1641
+  _globals['_RECONCILEPROGRESS']._serialized_start=1644
+  _globals['_RECONCILEPROGRESS']._serialized_end=1776
+  _globals['_EPOCHACCOUNT']._serialized_start=1779
+  _globals['_EPOCHACCOUNT']._serialized_end=1999
+  _globals['_SEQUENCERUN']._serialized_start=2001
+  _globals['_SEQUENCERUN']._serialized_end=2043
+  _globals['_BACKUPREQUEST']._serialized_start=2045
+  _globals['_BACKUPREQUEST']._serialized_end=2076
+  _globals['_RESTOREREQUEST']._serialized_start=2078
+  _globals['_RESTOREREQUEST']._serialized_end=2110
+  _globals['_COPYPROGRESS']._serialized_start=2113
+  _globals['_COPYPROGRESS']._serialized_end=2261
+  _globals['_OPERATIONSSERVICE']._serialized_start=2264
+  _globals['_OPERATIONSSERVICE']._serialized_end=2748
+  _globals['_PROJECTIONSERVICE']._serialized_start=2751
+  _globals['_PROJECTIONSERVICE']._serialized_end=3044
 # @@protoc_insertion_point(module_scope)
