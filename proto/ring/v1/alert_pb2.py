@@ -26,29 +26,31 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19proto/ring/v1/alert.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\"\x8e\x02\n\x0cHotlistEntry\x12\r\n\x05plate\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\nvalid_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08priority\x18\x05 \x01(\t\x12\x11\n\treference\x18\x06 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x07 \x01(\t\x12\x0e\n\x06region\x18\x08 \x01(\t\x12\x13\n\x0b\x63heckpoints\x18\t \x03(\t\x12#\n\x05hours\x18\n \x03(\x0b\x32\x14.ring.v1.WeeklyHours\"G\n\x0bWeeklyHours\x12\x10\n\x08weekdays\x18\x01 \x03(\r\x12\x13\n\x0b\x66rom_minute\x18\x02 \x01(\r\x12\x11\n\tto_minute\x18\x03 \x01(\r\"\x8f\x01\n\x10SubscribeRequest\x12#\n\x05\x61\x66ter\x18\x01 \x03(\x0b\x32\x14.ring.v1.LogPosition\x12\x16\n\x0e\x66rom_beginning\x18\x02 \x01(\x08\x12\x10\n\x08hotlists\x18\x03 \x03(\t\x12\x13\n\x0b\x63heckpoints\x18\x04 \x03(\t\x12\x17\n\x0finclude_updates\x18\x05 \x01(\x08\"i\n\x11SubscribeResponse\x12\x1f\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x0e.ring.v1.AlertH\x00\x12(\n\x08progress\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPositionH\x00\x42\t\n\x07message\"\xf0\x02\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0f\n\x07hotlist\x18\x03 \x01(\t\x12$\n\x05\x65ntry\x18\x04 \x01(\x0b\x32\x15.ring.v1.HotlistEntry\x12(\n\x08sighting\x18\x05 \x01(\x0b\x32\x16.ring.v1.PlateSighting\x12\x19\n\x11match_probability\x18\x06 \x01(\x02\x12\x12\n\nmatch_path\x18\x07 \x03(\t\x12\"\n\x05state\x18\x08 \x01(\x0e\x32\x13.ring.v1.AlertState\x12-\n\traised_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65layed\x18\n \x01(\x08\x12\x13\n\x0b\x64isposition\x18\x0b \x01(\t\x12\x0e\n\x06\x61gency\x18\x0c \x01(\t\x12\x14\n\x0clook_back_id\x18\x0e \x01(\t\"4\n\x12\x41\x63knowledgeRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"E\n\x0eResolveRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t*y\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LERT_STATE_RAISED\x10\x01\x12\x1c\n\x18\x41LERT_STATE_ACKNOWLEDGED\x10\x02\x12\x18\n\x14\x41LERT_STATE_RESOLVED\x10\x03\x32\xc4\x01\n\x0c\x41lertService\x12\x44\n\tSubscribe\x12\x19.ring.v1.SubscribeRequest\x1a\x1a.ring.v1.SubscribeResponse0\x01\x12:\n\x0b\x41\x63knowledge\x12\x1b.ring.v1.AcknowledgeRequest\x1a\x0e.ring.v1.Alert\x12\x32\n\x07Resolve\x12\x17.ring.v1.ResolveRequest\x1a\x0e.ring.v1.Alertb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19proto/ring/v1/alert.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\"\x8e\x02\n\x0cHotlistEntry\x12\r\n\x05plate\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\nvalid_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08priority\x18\x05 \x01(\t\x12\x11\n\treference\x18\x06 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x07 \x01(\t\x12\x0e\n\x06region\x18\x08 \x01(\t\x12\x13\n\x0b\x63heckpoints\x18\t \x03(\t\x12#\n\x05hours\x18\n \x03(\x0b\x32\x14.ring.v1.WeeklyHours\"G\n\x0bWeeklyHours\x12\x10\n\x08weekdays\x18\x01 \x03(\r\x12\x13\n\x0b\x66rom_minute\x18\x02 \x01(\r\x12\x11\n\tto_minute\x18\x03 \x01(\r\"\xd7\x01\n\x10SubscribeRequest\x12#\n\x05\x61\x66ter\x18\x01 \x03(\x0b\x32\x14.ring.v1.LogPosition\x12\x16\n\x0e\x66rom_beginning\x18\x02 \x01(\x08\x12\x10\n\x08hotlists\x18\x03 \x03(\t\x12\x13\n\x0b\x63heckpoints\x18\x04 \x03(\t\x12\x17\n\x0finclude_updates\x18\x05 \x01(\x08\x12\x12\n\npriorities\x18\x07 \x03(\t\x12\x10\n\x08\x61gencies\x18\x08 \x03(\t\x12\x11\n\tlive_only\x18\t \x01(\x08\x12\r\n\x05zones\x18\n \x03(\t\"i\n\x11SubscribeResponse\x12\x1f\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x0e.ring.v1.AlertH\x00\x12(\n\x08progress\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPositionH\x00\x42\t\n\x07message\"\xa5\x03\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x0f\n\x07hotlist\x18\x03 \x01(\t\x12$\n\x05\x65ntry\x18\x04 \x01(\x0b\x32\x15.ring.v1.HotlistEntry\x12(\n\x08sighting\x18\x05 \x01(\x0b\x32\x16.ring.v1.PlateSighting\x12\x19\n\x11match_probability\x18\x06 \x01(\x02\x12\x12\n\nmatch_path\x18\x07 \x03(\t\x12\"\n\x05state\x18\x08 \x01(\x0e\x32\x13.ring.v1.AlertState\x12-\n\traised_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65layed\x18\n \x01(\x08\x12\x13\n\x0b\x64isposition\x18\x0b \x01(\t\x12\x0e\n\x06\x61gency\x18\x0c \x01(\t\x12\x14\n\x0clook_back_id\x18\x0e \x01(\t\x12\x0c\n\x04zone\x18\x0f \x01(\t\x12%\n\x07\x63hanges\x18\x10 \x03(\x0b\x32\x14.ring.v1.AlertChange\"\x88\x01\n\x0b\x41lertChange\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.ring.v1.AlertState\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\"4\n\x12\x41\x63knowledgeRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"E\n\x0eResolveRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t*y\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LERT_STATE_RAISED\x10\x01\x12\x1c\n\x18\x41LERT_STATE_ACKNOWLEDGED\x10\x02\x12\x18\n\x14\x41LERT_STATE_RESOLVED\x10\x03\x32\xc4\x01\n\x0c\x41lertService\x12\x44\n\tSubscribe\x12\x19.ring.v1.SubscribeRequest\x1a\x1a.ring.v1.SubscribeResponse0\x01\x12:\n\x0b\x41\x63knowledge\x12\x1b.ring.v1.AcknowledgeRequest\x1a\x0e.ring.v1.Alert\x12\x32\n\x07Resolve\x12\x17.ring.v1.ResolveRequest\x1a\x0e.ring.v1.Alertb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.ring.v1.alert_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALERTSTATE']._serialized_start=1194
-  _globals['_ALERTSTATE']._serialized_end=1315
+  _globals['_ALERTSTATE']._serialized_start=1458
+  _globals['_ALERTSTATE']._serialized_end=1579
   _globals['_HOTLISTENTRY']._serialized_start=100
   _globals['_HOTLISTENTRY']._serialized_end=370
   _globals['_WEEKLYHOURS']._serialized_start=372
   _globals['_WEEKLYHOURS']._serialized_end=443
   _globals['_SUBSCRIBEREQUEST']._serialized_start=446
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=589
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=591
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=696
-  _globals['_ALERT']._serialized_start=699
-  _globals['_ALERT']._serialized_end=1067
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=1069
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=1121
-  _globals['_RESOLVEREQUEST']._serialized_start=1123
-  _globals['_RESOLVEREQUEST']._serialized_end=1192
-  _globals['_ALERTSERVICE']._serialized_start=1318
-  _globals['_ALERTSERVICE']._serialized_end=1514
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=661
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=663
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=768
+  _globals['_ALERT']._serialized_start=771
+  _globals['_ALERT']._serialized_end=1192
+  _globals['_ALERTCHANGE']._serialized_start=1195
+  _globals['_ALERTCHANGE']._serialized_end=1331
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=1333
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=1385
+  _globals['_RESOLVEREQUEST']._serialized_start=1387
+  _globals['_RESOLVEREQUEST']._serialized_end=1456
+  _globals['_ALERTSERVICE']._serialized_start=1582
+  _globals['_ALERTSERVICE']._serialized_end=1778
 # @@protoc_insertion_point(module_scope)

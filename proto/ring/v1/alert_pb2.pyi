@@ -148,10 +148,16 @@ class SubscribeRequest(_message.Message):
     HOTLISTS_FIELD_NUMBER: _builtins.int
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     INCLUDE_UPDATES_FIELD_NUMBER: _builtins.int
+    PRIORITIES_FIELD_NUMBER: _builtins.int
+    AGENCIES_FIELD_NUMBER: _builtins.int
+    LIVE_ONLY_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
     from_beginning: _builtins.bool
     """Everything kept. Not together with after."""
     include_updates: _builtins.bool
     """Acknowledgements and resolutions too."""
+    live_only: _builtins.bool
+    """No delayed alerts, and none that looking back raised."""
     @_builtins.property
     def after(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]:
         """Resume after these; empty: from now on."""
@@ -164,6 +170,20 @@ class SubscribeRequest(_message.Message):
     def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only alerts at these checkpoints; empty: all."""
 
+    @_builtins.property
+    def priorities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only alerts of entries with one of these priorities; empty: all. An empty text stands for
+        entries without a priority.
+        """
+
+    @_builtins.property
+    def agencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only alerts of hotlists that these agencies own; empty: all."""
+
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only alerts at checkpoints of these zones; empty: all."""
+
     def __init__(
         self,
         *,
@@ -172,10 +192,14 @@ class SubscribeRequest(_message.Message):
         hotlists: _abc.Iterable[_builtins.str] | None = ...,
         checkpoints: _abc.Iterable[_builtins.str] | None = ...,
         include_updates: _builtins.bool = ...,
+        priorities: _abc.Iterable[_builtins.str] | None = ...,
+        agencies: _abc.Iterable[_builtins.str] | None = ...,
+        live_only: _builtins.bool = ...,
+        zones: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "checkpoints", b"checkpoints", "from_beginning", b"from_beginning", "hotlists", b"hotlists", "include_updates", b"include_updates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "agencies", b"agencies", "checkpoints", b"checkpoints", "from_beginning", b"from_beginning", "hotlists", b"hotlists", "include_updates", b"include_updates", "live_only", b"live_only", "priorities", b"priorities", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -226,6 +250,8 @@ class Alert(_message.Message):
     DISPOSITION_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
     LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     """UUIDv5 of the text "READ_ID/ENTRY_ID" in the namespace of PlateSighting.read_id."""
     hotlist: _builtins.str
@@ -242,6 +268,8 @@ class Alert(_message.Message):
     """Who owns the hotlist."""
     look_back_id: _builtins.str
     """Of the looking back that raised it; empty where it was raised live."""
+    zone: _builtins.str
+    """The zone that its checkpoint was in when it was raised."""
     @_builtins.property
     def position(self) -> _common_pb2.LogPosition:
         """Of the event this message tells: raised, acknowledged or resolved."""
@@ -258,6 +286,10 @@ class Alert(_message.Message):
 
     @_builtins.property
     def raised_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertChange]:
+        """What became of it, in order, up to `position`."""
+
     def __init__(
         self,
         *,
@@ -274,14 +306,51 @@ class Alert(_message.Message):
         disposition: _builtins.str = ...,
         agency: _builtins.str = ...,
         look_back_id: _builtins.str = ...,
+        zone: _builtins.str = ...,
+        changes: _abc.Iterable[Global___AlertChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position", "raised_at", b"raised_at", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_id", b"alert_id", "delayed", b"delayed", "disposition", b"disposition", "entry", b"entry", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "match_path", b"match_path", "match_probability", b"match_probability", "position", b"position", "raised_at", b"raised_at", "sighting", b"sighting", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_id", b"alert_id", "changes", b"changes", "delayed", b"delayed", "disposition", b"disposition", "entry", b"entry", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "match_path", b"match_path", "match_probability", b"match_probability", "position", b"position", "raised_at", b"raised_at", "sighting", b"sighting", "state", b"state", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Alert: _TypeAlias = Alert  # noqa: Y015
+
+@_typing.final
+class AlertChange(_message.Message):
+    """Somebody acknowledged or resolved an alert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    state: Global___AlertState.ValueType
+    by: _builtins.str
+    """The agency on whose behalf, or "insecure"."""
+    disposition: _builtins.str
+    note: _builtins.str
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        state: Global___AlertState.ValueType = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        by: _builtins.str = ...,
+        disposition: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "by", b"by", "disposition", b"disposition", "note", b"note", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertChange: _TypeAlias = AlertChange  # noqa: Y015
 
 @_typing.final
 class AcknowledgeRequest(_message.Message):

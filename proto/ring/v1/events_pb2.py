@@ -28,51 +28,62 @@ from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 from proto.ring.v1 import hotlist_pb2 as proto_dot_ring_dot_v1_dot_hotlist__pb2
 from proto.ring.v1 import ingest_pb2 as proto_dot_ring_dot_v1_dot_ingest__pb2
 from proto.ring.v1 import look_back_pb2 as proto_dot_ring_dot_v1_dot_look__back__pb2
+from proto.ring.v1 import webhook_pb2 as proto_dot_ring_dot_v1_dot_webhook__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/ring/v1/events.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1bproto/ring/v1/hotlist.proto\x1a\x1aproto/ring/v1/ingest.proto\x1a\x1dproto/ring/v1/look_back.proto\"\xf6\x01\n\nStoredRead\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\x12\x0c\n\x04lane\x18\x06 \x01(\t\x12%\n\tdirection\x18\x07 \x01(\x0e\x32\x12.ring.v1.Direction\x12*\n\x0ctime_quality\x18\x08 \x01(\x0e\x32\x14.ring.v1.TimeQuality\"\x93\x01\n\x0cStoredReject\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"{\n\x10\x43heckpointPlaced\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08latitude\x18\x04 \x01(\x01\x12\x11\n\tlongitude\x18\x05 \x01(\x01\"\xc4\x01\n\x0eReaderAssigned\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x0c\n\x04lane\x18\x04 \x01(\t\x12%\n\tdirection\x18\x05 \x01(\x0e\x32\x12.ring.v1.Direction\x12.\n\nholds_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\rReaderRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"x\n\x0bReaderHeard\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12.\n\nlast_heard\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc8\x01\n\x0eHotlistCreated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x18\n\x10\x63onfidence_floor\x18\x04 \x01(\x02\x12\"\n\x04kind\x18\x05 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x06 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\xa1\x01\n\x14HotlistPolicyChanged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x06policy\x18\x04 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\x99\x01\n\x0eHotlistGranted\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12$\n\x05right\x18\x05 \x01(\x0e\x32\x15.ring.v1.HotlistRight\x12\n\n\x02\x62y\x18\x06 \x01(\t\"x\n\x13HotlistGrantRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\"\x85\x01\n\rEntriesStaged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12&\n\x07removed\x18\x03 \x03(\x0b\x32\x15.ring.v1.RemovedEntry\"/\n\x0cRemovedEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05plate\x18\x02 \x01(\t\"\xff\x01\n\x10\x45ntriesActivated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\timport_id\x18\x04 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x07 \x01(\x04\x12\x0f\n\x07removed\x18\x08 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\t \x01(\x04\x12\x0e\n\x06\x64igest\x18\n \x01(\x0c\x12$\n\tlook_back\x18\x0c \x01(\x0b\x32\x11.ring.v1.LookBack\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\xbe\x02\n\x0b\x41lertRaised\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x05 \x01(\x04\x12$\n\x05\x65ntry\x18\x06 \x01(\x0b\x32\x15.ring.v1.HotlistEntry\x12(\n\x08sighting\x18\x07 \x01(\x0b\x32\x16.ring.v1.PlateSighting\x12\x15\n\rread_position\x18\x08 \x01(\x04\x12\x19\n\x11match_probability\x18\t \x01(\x02\x12\x12\n\nmatch_path\x18\n \x03(\t\x12\x0f\n\x07\x64\x65layed\x18\x0b \x01(\x08\x12\x14\n\x0clook_back_id\x18\x0c \x01(\t\"\x95\x02\n\x0fLookBackStarted\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clook_back_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0f\n\x07hotlist\x18\x05 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x06 \x01(\x04\x12\x10\n\x08position\x18\x07 \x01(\x04\x12\x31\n\rreceived_from\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x07purpose\x18\t \x01(\x0b\x32\x10.ring.v1.Purpose\x12\x0f\n\x07\x65ntries\x18\n \x01(\x04\"\x7f\n\x10LookBackAdvanced\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clook_back_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\r\x12\r\n\x05reads\x18\x04 \x01(\x04\x12\x0e\n\x06\x61lerts\x18\x05 \x01(\x04\"g\n\x11\x41lertAcknowledged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\"x\n\rAlertResolved\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t*^\n\x0bTimeQuality\x12\x1c\n\x18TIME_QUALITY_UNSPECIFIED\x10\x00\x12\x17\n\x13TIME_QUALITY_READER\x10\x01\x12\x18\n\x14TIME_QUALITY_SUSPECT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/ring/v1/events.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1bproto/ring/v1/hotlist.proto\x1a\x1aproto/ring/v1/ingest.proto\x1a\x1dproto/ring/v1/look_back.proto\x1a\x1bproto/ring/v1/webhook.proto\"\xf6\x01\n\nStoredRead\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\x12\x0c\n\x04lane\x18\x06 \x01(\t\x12%\n\tdirection\x18\x07 \x01(\x0e\x32\x12.ring.v1.Direction\x12*\n\x0ctime_quality\x18\x08 \x01(\x0e\x32\x14.ring.v1.TimeQuality\"\x93\x01\n\x0cStoredReject\x12 \n\x04read\x18\x01 \x01(\x0b\x32\x12.ring.v1.PlateRead\x12/\n\x0breceived_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x89\x01\n\x10\x43heckpointPlaced\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08latitude\x18\x04 \x01(\x01\x12\x11\n\tlongitude\x18\x05 \x01(\x01\x12\x0c\n\x04zone\x18\x06 \x01(\t\"\xc4\x01\n\x0eReaderAssigned\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x0c\n\x04lane\x18\x04 \x01(\t\x12%\n\tdirection\x18\x05 \x01(\x0e\x32\x12.ring.v1.Direction\x12.\n\nholds_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\rReaderRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"x\n\x0bReaderHeard\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treader_id\x18\x02 \x01(\t\x12.\n\nlast_heard\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc8\x01\n\x0eHotlistCreated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x18\n\x10\x63onfidence_floor\x18\x04 \x01(\x02\x12\"\n\x04kind\x18\x05 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x06 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\xa1\x01\n\x14HotlistPolicyChanged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x06policy\x18\x04 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\x99\x01\n\x0eHotlistGranted\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12$\n\x05right\x18\x05 \x01(\x0e\x32\x15.ring.v1.HotlistRight\x12\n\n\x02\x62y\x18\x06 \x01(\t\"x\n\x13HotlistGrantRevoked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07grantee\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\"\x85\x01\n\rEntriesStaged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12&\n\x07removed\x18\x03 \x03(\x0b\x32\x15.ring.v1.RemovedEntry\"/\n\x0cRemovedEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05plate\x18\x02 \x01(\t\"\xff\x01\n\x10\x45ntriesActivated\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\timport_id\x18\x04 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x07 \x01(\x04\x12\x0f\n\x07removed\x18\x08 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\t \x01(\x04\x12\x0e\n\x06\x64igest\x18\n \x01(\x0c\x12$\n\tlook_back\x18\x0c \x01(\x0b\x32\x11.ring.v1.LookBack\x12\n\n\x02\x62y\x18\x0f \x01(\t\"\xbe\x02\n\x0b\x41lertRaised\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x05 \x01(\x04\x12$\n\x05\x65ntry\x18\x06 \x01(\x0b\x32\x15.ring.v1.HotlistEntry\x12(\n\x08sighting\x18\x07 \x01(\x0b\x32\x16.ring.v1.PlateSighting\x12\x15\n\rread_position\x18\x08 \x01(\x04\x12\x19\n\x11match_probability\x18\t \x01(\x02\x12\x12\n\nmatch_path\x18\n \x03(\t\x12\x0f\n\x07\x64\x65layed\x18\x0b \x01(\x08\x12\x14\n\x0clook_back_id\x18\x0c \x01(\t\"\x95\x02\n\x0fLookBackStarted\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clook_back_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0f\n\x07hotlist\x18\x05 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x06 \x01(\x04\x12\x10\n\x08position\x18\x07 \x01(\x04\x12\x31\n\rreceived_from\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x07purpose\x18\t \x01(\x0b\x32\x10.ring.v1.Purpose\x12\x0f\n\x07\x65ntries\x18\n \x01(\x04\"\x7f\n\x10LookBackAdvanced\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clook_back_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\r\x12\r\n\x05reads\x18\x04 \x01(\x04\x12\x0e\n\x06\x61lerts\x18\x05 \x01(\x04\"g\n\x11\x41lertAcknowledged\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\"x\n\rAlertResolved\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\"\xbf\x01\n\x0cWebhookAdded\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nwebhook_id\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12$\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.ring.v1.AlertFilter\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12\n\n\x02\x62y\x18\x06 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x07 \x01(\x04\x12\x15\n\rsecret_digest\x18\x08 \x01(\x0c\"X\n\x0eWebhookRemoved\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nwebhook_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"\x93\x01\n\x0f\x44\x65liveryGivenUp\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nwebhook_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lert_id\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x10\n\x08\x61ttempts\x18\x05 \x01(\r\x12\x0e\n\x06reason\x18\x06 \x01(\t\"h\n\x0bResendAsked\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nwebhook_id\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x11\n\tpositions\x18\x04 \x03(\x04\"^\n\x0e\x44\x65\x61\x64LetterSent\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nwebhook_id\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x04*^\n\x0bTimeQuality\x12\x1c\n\x18TIME_QUALITY_UNSPECIFIED\x10\x00\x12\x17\n\x13TIME_QUALITY_READER\x10\x01\x12\x18\n\x14TIME_QUALITY_SUSPECT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.ring.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TIMEQUALITY']._serialized_start=3197
-  _globals['_TIMEQUALITY']._serialized_end=3291
-  _globals['_STOREDREAD']._serialized_start=216
-  _globals['_STOREDREAD']._serialized_end=462
-  _globals['_STOREDREJECT']._serialized_start=465
-  _globals['_STOREDREJECT']._serialized_end=612
-  _globals['_CHECKPOINTPLACED']._serialized_start=614
-  _globals['_CHECKPOINTPLACED']._serialized_end=737
-  _globals['_READERASSIGNED']._serialized_start=740
-  _globals['_READERASSIGNED']._serialized_end=936
-  _globals['_READERREVOKED']._serialized_start=938
-  _globals['_READERREVOKED']._serialized_end=1028
-  _globals['_READERHEARD']._serialized_start=1030
-  _globals['_READERHEARD']._serialized_end=1150
-  _globals['_HOTLISTCREATED']._serialized_start=1153
-  _globals['_HOTLISTCREATED']._serialized_end=1353
-  _globals['_HOTLISTPOLICYCHANGED']._serialized_start=1356
-  _globals['_HOTLISTPOLICYCHANGED']._serialized_end=1517
-  _globals['_HOTLISTGRANTED']._serialized_start=1520
-  _globals['_HOTLISTGRANTED']._serialized_end=1673
-  _globals['_HOTLISTGRANTREVOKED']._serialized_start=1675
-  _globals['_HOTLISTGRANTREVOKED']._serialized_end=1795
-  _globals['_ENTRIESSTAGED']._serialized_start=1798
-  _globals['_ENTRIESSTAGED']._serialized_end=1931
-  _globals['_REMOVEDENTRY']._serialized_start=1933
-  _globals['_REMOVEDENTRY']._serialized_end=1980
-  _globals['_ENTRIESACTIVATED']._serialized_start=1983
-  _globals['_ENTRIESACTIVATED']._serialized_end=2238
-  _globals['_ALERTRAISED']._serialized_start=2241
-  _globals['_ALERTRAISED']._serialized_end=2559
-  _globals['_LOOKBACKSTARTED']._serialized_start=2562
-  _globals['_LOOKBACKSTARTED']._serialized_end=2839
-  _globals['_LOOKBACKADVANCED']._serialized_start=2841
-  _globals['_LOOKBACKADVANCED']._serialized_end=2968
-  _globals['_ALERTACKNOWLEDGED']._serialized_start=2970
-  _globals['_ALERTACKNOWLEDGED']._serialized_end=3073
-  _globals['_ALERTRESOLVED']._serialized_start=3075
-  _globals['_ALERTRESOLVED']._serialized_end=3195
+  _globals['_TIMEQUALITY']._serialized_start=3877
+  _globals['_TIMEQUALITY']._serialized_end=3971
+  _globals['_STOREDREAD']._serialized_start=245
+  _globals['_STOREDREAD']._serialized_end=491
+  _globals['_STOREDREJECT']._serialized_start=494
+  _globals['_STOREDREJECT']._serialized_end=641
+  _globals['_CHECKPOINTPLACED']._serialized_start=644
+  _globals['_CHECKPOINTPLACED']._serialized_end=781
+  _globals['_READERASSIGNED']._serialized_start=784
+  _globals['_READERASSIGNED']._serialized_end=980
+  _globals['_READERREVOKED']._serialized_start=982
+  _globals['_READERREVOKED']._serialized_end=1072
+  _globals['_READERHEARD']._serialized_start=1074
+  _globals['_READERHEARD']._serialized_end=1194
+  _globals['_HOTLISTCREATED']._serialized_start=1197
+  _globals['_HOTLISTCREATED']._serialized_end=1397
+  _globals['_HOTLISTPOLICYCHANGED']._serialized_start=1400
+  _globals['_HOTLISTPOLICYCHANGED']._serialized_end=1561
+  _globals['_HOTLISTGRANTED']._serialized_start=1564
+  _globals['_HOTLISTGRANTED']._serialized_end=1717
+  _globals['_HOTLISTGRANTREVOKED']._serialized_start=1719
+  _globals['_HOTLISTGRANTREVOKED']._serialized_end=1839
+  _globals['_ENTRIESSTAGED']._serialized_start=1842
+  _globals['_ENTRIESSTAGED']._serialized_end=1975
+  _globals['_REMOVEDENTRY']._serialized_start=1977
+  _globals['_REMOVEDENTRY']._serialized_end=2024
+  _globals['_ENTRIESACTIVATED']._serialized_start=2027
+  _globals['_ENTRIESACTIVATED']._serialized_end=2282
+  _globals['_ALERTRAISED']._serialized_start=2285
+  _globals['_ALERTRAISED']._serialized_end=2603
+  _globals['_LOOKBACKSTARTED']._serialized_start=2606
+  _globals['_LOOKBACKSTARTED']._serialized_end=2883
+  _globals['_LOOKBACKADVANCED']._serialized_start=2885
+  _globals['_LOOKBACKADVANCED']._serialized_end=3012
+  _globals['_ALERTACKNOWLEDGED']._serialized_start=3014
+  _globals['_ALERTACKNOWLEDGED']._serialized_end=3117
+  _globals['_ALERTRESOLVED']._serialized_start=3119
+  _globals['_ALERTRESOLVED']._serialized_end=3239
+  _globals['_WEBHOOKADDED']._serialized_start=3242
+  _globals['_WEBHOOKADDED']._serialized_end=3433
+  _globals['_WEBHOOKREMOVED']._serialized_start=3435
+  _globals['_WEBHOOKREMOVED']._serialized_end=3523
+  _globals['_DELIVERYGIVENUP']._serialized_start=3526
+  _globals['_DELIVERYGIVENUP']._serialized_end=3673
+  _globals['_RESENDASKED']._serialized_start=3675
+  _globals['_RESENDASKED']._serialized_end=3779
+  _globals['_DEADLETTERSENT']._serialized_start=3781
+  _globals['_DEADLETTERSENT']._serialized_end=3875
 # @@protoc_insertion_point(module_scope)

@@ -28,12 +28,15 @@ class Checkpoint(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     LATITUDE_FIELD_NUMBER: _builtins.int
     LONGITUDE_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """[A-Za-z0-9._:-]{1,64}"""
     name: _builtins.str
     latitude: _builtins.float
     """Degrees, WGS 84."""
     longitude: _builtins.float
+    zone: _builtins.str
+    """A part of the city, for filters and reports: [A-Za-z0-9 ._:-]{1,64}, or empty."""
     def __init__(
         self,
         *,
@@ -41,10 +44,11 @@ class Checkpoint(_message.Message):
         name: _builtins.str = ...,
         latitude: _builtins.float = ...,
         longitude: _builtins.float = ...,
+        zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "latitude", b"latitude", "longitude", b"longitude", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "latitude", b"latitude", "longitude", b"longitude", "name", b"name", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
