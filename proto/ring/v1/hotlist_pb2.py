@@ -27,7 +27,7 @@ from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 from proto.ring.v1 import look_back_pb2 as proto_dot_ring_dot_v1_dot_look__back__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bproto/ring/v1/hotlist.proto\x12\x07ring.v1\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1dproto/ring/v1/look_back.proto\"\xd6\x01\n\x07Hotlist\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10\x63onfidence_floor\x18\x05 \x01(\x02\x12\"\n\x04kind\x18\x06 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x07 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12%\n\x06grants\x18\x08 \x03(\x0b\x32\x15.ring.v1.HotlistGrant\"\x9d\x02\n\rHotlistPolicy\x12\x1d\n\x10\x63onfidence_floor\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12K\n\x13priority_thresholds\x18\x03 \x03(\x0b\x32..ring.v1.HotlistPolicy.PriorityThresholdsEntry\x12\x19\n\x0clisted_share\x18\x04 \x01(\x02H\x02\x88\x01\x01\x1a\x39\n\x17PriorityThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x13\n\x11_confidence_floorB\x0c\n\n_thresholdB\x0f\n\r_listed_share\"D\n\x0cHotlistGrant\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12$\n\x05right\x18\x02 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"m\n\x13GrantHotlistRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12$\n\x05right\x18\x04 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"F\n\x12RevokeGrantRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\"\xb4\x01\n\x14\x43reateHotlistRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x1d\n\x10\x63onfidence_floor\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x05 \x01(\x0b\x32\x16.ring.v1.HotlistPolicyB\x13\n\x11_confidence_floor\"^\n\x13\x43hangePolicyRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12&\n\x06policy\x18\x03 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\"a\n\x14\x43hangePolicyResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\"s\n\x14ImportEntriesRequest\x12%\n\x06header\x18\x01 \x01(\x0b\x32\x15.ring.v1.ImportHeader\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12\x0c\n\x04last\x18\x03 \x01(\x08\"\x88\x01\n\x0cImportHeader\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12!\n\x04mode\x18\x03 \x01(\x0e\x32\x13.ring.v1.ImportMode\x12\x0e\n\x06\x63reate\x18\x04 \x01(\x08\x12$\n\tlook_back\x18\x06 \x01(\x0b\x32\x11.ring.v1.LookBack\"\xed\x01\n\x15ImportEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0f\n\x07removed\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12(\n\x08rejected\x18\x05 \x03(\x0b\x32\x16.ring.v1.RejectedEntry\x12\x16\n\x0erejected_total\x18\x06 \x01(\x04\x12&\n\x08position\x18\x07 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x14\n\x0clook_back_id\x18\t \x01(\t\",\n\rRejectedEntry\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x14RemoveEntriesRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x11\n\tentry_ids\x18\x03 \x03(\t\x12\x0e\n\x06plates\x18\x04 \x03(\t\"s\n\x15RemoveEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x15\n\x13ListHotlistsRequest\":\n\x14ListHotlistsResponse\x12\"\n\x08hotlists\x18\x01 \x03(\x0b\x32\x10.ring.v1.Hotlist\"\xcc\x01\n\x13\x43heckHistoryRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12!\n\x05range\x18\x03 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition*=\n\x0bHotlistKind\x12\x16\n\x12HOTLIST_KIND_ALERT\x10\x00\x12\x16\n\x12HOTLIST_KIND_ALLOW\x10\x01*^\n\x0cHotlistRight\x12\x1d\n\x19HOTLIST_RIGHT_UNSPECIFIED\x10\x00\x12\x15\n\x11HOTLIST_RIGHT_SEE\x10\x01\x12\x18\n\x14HOTLIST_RIGHT_CHANGE\x10\x02*:\n\nImportMode\x12\x17\n\x13IMPORT_MODE_REPLACE\x10\x00\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x01\x32\xcc\x04\n\x0eHotlistService\x12@\n\rCreateHotlist\x12\x1d.ring.v1.CreateHotlistRequest\x1a\x10.ring.v1.Hotlist\x12P\n\rImportEntries\x12\x1d.ring.v1.ImportEntriesRequest\x1a\x1e.ring.v1.ImportEntriesResponse(\x01\x12N\n\rRemoveEntries\x12\x1d.ring.v1.RemoveEntriesRequest\x1a\x1e.ring.v1.RemoveEntriesResponse\x12K\n\x0c\x43hangePolicy\x12\x1c.ring.v1.ChangePolicyRequest\x1a\x1d.ring.v1.ChangePolicyResponse\x12K\n\x0cListHotlists\x12\x1c.ring.v1.ListHotlistsRequest\x1a\x1d.ring.v1.ListHotlistsResponse\x12>\n\x0cGrantHotlist\x12\x1c.ring.v1.GrantHotlistRequest\x1a\x10.ring.v1.Hotlist\x12<\n\x0bRevokeGrant\x12\x1b.ring.v1.RevokeGrantRequest\x1a\x10.ring.v1.Hotlist\x12>\n\x0c\x43heckHistory\x12\x1c.ring.v1.CheckHistoryRequest\x1a\x0e.ring.v1.Alert0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bproto/ring/v1/hotlist.proto\x12\x07ring.v1\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1dproto/ring/v1/look_back.proto\"\xd6\x01\n\x07Hotlist\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10\x63onfidence_floor\x18\x05 \x01(\x02\x12\"\n\x04kind\x18\x06 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x07 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12%\n\x06grants\x18\x08 \x03(\x0b\x32\x15.ring.v1.HotlistGrant\"\x9d\x02\n\rHotlistPolicy\x12\x1d\n\x10\x63onfidence_floor\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12K\n\x13priority_thresholds\x18\x03 \x03(\x0b\x32..ring.v1.HotlistPolicy.PriorityThresholdsEntry\x12\x19\n\x0clisted_share\x18\x04 \x01(\x02H\x02\x88\x01\x01\x1a\x39\n\x17PriorityThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x13\n\x11_confidence_floorB\x0c\n\n_thresholdB\x0f\n\r_listed_share\"D\n\x0cHotlistGrant\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12$\n\x05right\x18\x02 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"m\n\x13GrantHotlistRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12$\n\x05right\x18\x04 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"F\n\x12RevokeGrantRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\"\xb4\x01\n\x14\x43reateHotlistRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x1d\n\x10\x63onfidence_floor\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x05 \x01(\x0b\x32\x16.ring.v1.HotlistPolicyB\x13\n\x11_confidence_floor\"^\n\x13\x43hangePolicyRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12&\n\x06policy\x18\x03 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\"a\n\x14\x43hangePolicyResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x81\x01\n\x14ImportEntriesRequest\x12%\n\x06header\x18\x01 \x01(\x0b\x32\x15.ring.v1.ImportHeader\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04rows\x18\x04 \x03(\x04\"\x88\x01\n\x0cImportHeader\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12!\n\x04mode\x18\x03 \x01(\x0e\x32\x13.ring.v1.ImportMode\x12\x0e\n\x06\x63reate\x18\x04 \x01(\x08\x12$\n\tlook_back\x18\x06 \x01(\x0b\x32\x11.ring.v1.LookBack\"\xed\x01\n\x15ImportEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0f\n\x07removed\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12(\n\x08rejected\x18\x05 \x03(\x0b\x32\x16.ring.v1.RejectedEntry\x12\x16\n\x0erejected_total\x18\x06 \x01(\x04\x12&\n\x08position\x18\x07 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x14\n\x0clook_back_id\x18\t \x01(\t\",\n\rRejectedEntry\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x14RemoveEntriesRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x11\n\tentry_ids\x18\x03 \x03(\t\x12\x0e\n\x06plates\x18\x04 \x03(\t\"s\n\x15RemoveEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x15\n\x13ListHotlistsRequest\":\n\x14ListHotlistsResponse\x12\"\n\x08hotlists\x18\x01 \x03(\x0b\x32\x10.ring.v1.Hotlist\"\xcc\x01\n\x13\x43heckHistoryRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12!\n\x05range\x18\x03 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition*=\n\x0bHotlistKind\x12\x16\n\x12HOTLIST_KIND_ALERT\x10\x00\x12\x16\n\x12HOTLIST_KIND_ALLOW\x10\x01*^\n\x0cHotlistRight\x12\x1d\n\x19HOTLIST_RIGHT_UNSPECIFIED\x10\x00\x12\x15\n\x11HOTLIST_RIGHT_SEE\x10\x01\x12\x18\n\x14HOTLIST_RIGHT_CHANGE\x10\x02*:\n\nImportMode\x12\x17\n\x13IMPORT_MODE_REPLACE\x10\x00\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x01\x32\xcc\x04\n\x0eHotlistService\x12@\n\rCreateHotlist\x12\x1d.ring.v1.CreateHotlistRequest\x1a\x10.ring.v1.Hotlist\x12P\n\rImportEntries\x12\x1d.ring.v1.ImportEntriesRequest\x1a\x1e.ring.v1.ImportEntriesResponse(\x01\x12N\n\rRemoveEntries\x12\x1d.ring.v1.RemoveEntriesRequest\x1a\x1e.ring.v1.RemoveEntriesResponse\x12K\n\x0c\x43hangePolicy\x12\x1c.ring.v1.ChangePolicyRequest\x1a\x1d.ring.v1.ChangePolicyResponse\x12K\n\x0cListHotlists\x12\x1c.ring.v1.ListHotlistsRequest\x1a\x1d.ring.v1.ListHotlistsResponse\x12>\n\x0cGrantHotlist\x12\x1c.ring.v1.GrantHotlistRequest\x1a\x10.ring.v1.Hotlist\x12<\n\x0bRevokeGrant\x12\x1b.ring.v1.RevokeGrantRequest\x1a\x10.ring.v1.Hotlist\x12>\n\x0c\x43heckHistory\x12\x1c.ring.v1.CheckHistoryRequest\x1a\x0e.ring.v1.Alert0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._loaded_options = None
   _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._serialized_options = b'8\001'
-  _globals['_HOTLISTKIND']._serialized_start=2303
-  _globals['_HOTLISTKIND']._serialized_end=2364
-  _globals['_HOTLISTRIGHT']._serialized_start=2366
-  _globals['_HOTLISTRIGHT']._serialized_end=2460
-  _globals['_IMPORTMODE']._serialized_start=2462
-  _globals['_IMPORTMODE']._serialized_end=2520
+  _globals['_HOTLISTKIND']._serialized_start=2318
+  _globals['_HOTLISTKIND']._serialized_end=2379
+  _globals['_HOTLISTRIGHT']._serialized_start=2381
+  _globals['_HOTLISTRIGHT']._serialized_end=2475
+  _globals['_IMPORTMODE']._serialized_start=2477
+  _globals['_IMPORTMODE']._serialized_end=2535
   _globals['_HOTLIST']._serialized_start=127
   _globals['_HOTLIST']._serialized_end=341
   _globals['_HOTLISTPOLICY']._serialized_start=344
@@ -60,24 +60,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEPOLICYREQUEST']._serialized_end=1161
   _globals['_CHANGEPOLICYRESPONSE']._serialized_start=1163
   _globals['_CHANGEPOLICYRESPONSE']._serialized_end=1260
-  _globals['_IMPORTENTRIESREQUEST']._serialized_start=1262
-  _globals['_IMPORTENTRIESREQUEST']._serialized_end=1377
-  _globals['_IMPORTHEADER']._serialized_start=1380
-  _globals['_IMPORTHEADER']._serialized_end=1516
-  _globals['_IMPORTENTRIESRESPONSE']._serialized_start=1519
-  _globals['_IMPORTENTRIESRESPONSE']._serialized_end=1756
-  _globals['_REJECTEDENTRY']._serialized_start=1758
-  _globals['_REJECTEDENTRY']._serialized_end=1802
-  _globals['_REMOVEENTRIESREQUEST']._serialized_start=1804
-  _globals['_REMOVEENTRIESREQUEST']._serialized_end=1894
-  _globals['_REMOVEENTRIESRESPONSE']._serialized_start=1896
-  _globals['_REMOVEENTRIESRESPONSE']._serialized_end=2011
-  _globals['_LISTHOTLISTSREQUEST']._serialized_start=2013
-  _globals['_LISTHOTLISTSREQUEST']._serialized_end=2034
-  _globals['_LISTHOTLISTSRESPONSE']._serialized_start=2036
-  _globals['_LISTHOTLISTSRESPONSE']._serialized_end=2094
-  _globals['_CHECKHISTORYREQUEST']._serialized_start=2097
-  _globals['_CHECKHISTORYREQUEST']._serialized_end=2301
-  _globals['_HOTLISTSERVICE']._serialized_start=2523
-  _globals['_HOTLISTSERVICE']._serialized_end=3111
+  _globals['_IMPORTENTRIESREQUEST']._serialized_start=1263
+  _globals['_IMPORTENTRIESREQUEST']._serialized_end=1392
+  _globals['_IMPORTHEADER']._serialized_start=1395
+  _globals['_IMPORTHEADER']._serialized_end=1531
+  _globals['_IMPORTENTRIESRESPONSE']._serialized_start=1534
+  _globals['_IMPORTENTRIESRESPONSE']._serialized_end=1771
+  _globals['_REJECTEDENTRY']._serialized_start=1773
+  _globals['_REJECTEDENTRY']._serialized_end=1817
+  _globals['_REMOVEENTRIESREQUEST']._serialized_start=1819
+  _globals['_REMOVEENTRIESREQUEST']._serialized_end=1909
+  _globals['_REMOVEENTRIESRESPONSE']._serialized_start=1911
+  _globals['_REMOVEENTRIESRESPONSE']._serialized_end=2026
+  _globals['_LISTHOTLISTSREQUEST']._serialized_start=2028
+  _globals['_LISTHOTLISTSREQUEST']._serialized_end=2049
+  _globals['_LISTHOTLISTSRESPONSE']._serialized_start=2051
+  _globals['_LISTHOTLISTSRESPONSE']._serialized_end=2109
+  _globals['_CHECKHISTORYREQUEST']._serialized_start=2112
+  _globals['_CHECKHISTORYREQUEST']._serialized_end=2316
+  _globals['_HOTLISTSERVICE']._serialized_start=2538
+  _globals['_HOTLISTSERVICE']._serialized_end=3126
 # @@protoc_insertion_point(module_scope)

@@ -394,6 +394,7 @@ class ImportEntriesRequest(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
     last: _builtins.bool
     """The import is whole. Without it a client that breaks off would look like one that is done."""
     @_builtins.property
@@ -406,16 +407,23 @@ class ImportEntriesRequest(_message.Message):
         activation, and an entry that is the same in every field as one already live keeps its own.
         """
 
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The sender's own number of each entry, such as the line it stands on, by which the answer
+        names it; as many as entries, or none: entries are then counted over the stream from 1.
+        """
+
     def __init__(
         self,
         *,
         header: Global___ImportHeader | None = ...,
         entries: _abc.Iterable[_alert_pb2.HotlistEntry] | None = ...,
         last: _builtins.bool = ...,
+        rows: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "header", b"header", "last", b"last"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "header", b"header", "last", b"last", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -479,7 +487,7 @@ class ImportEntriesResponse(_message.Message):
     def hotlist(self) -> Global___Hotlist: ...
     @_builtins.property
     def rejected(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedEntry]:
-        """The first 1,000 of them; rows are counted over the whole stream from 1."""
+        """The first 1,000 of them."""
 
     @_builtins.property
     def position(self) -> _common_pb2.LogPosition:
@@ -512,6 +520,7 @@ class RejectedEntry(_message.Message):
     ROW_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     row: _builtins.int
+    """The sender's number (rows), else counted over the whole stream from 1."""
     reason: _builtins.str
     def __init__(
         self,
