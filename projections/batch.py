@@ -40,6 +40,9 @@ IGNORED = frozenset(
         "ring.hotlist.created",
         "ring.hotlist.staged",
         "ring.hotlist.activated",
+        "ring.look_back.started",
+        "ring.look_back.advanced",
+        "ring.look_back.ended",
     }
 )
 

@@ -19,6 +19,7 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from projections.candidates import candidates, wanted_of
 from projections.clickhouse import ClickHouseError, Client
 from projections.clones import clone_suspects, hunt_of
 from projections.encounters import common_plates, companions_of, places_of, travel_of
@@ -34,6 +35,8 @@ from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import LogPosition, PlateSighting
 from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceServicer
 from proto.ring.v1.operations_pb2 import (
+    Candidates,
+    FindCandidatesRequest,
     GetStatusRequest,
     ProjectionStatus,
     RebuildProgress,
@@ -80,9 +83,9 @@ class Investigation(InvestigationServiceServicer):
         """Which plates match a pattern."""
         check_purpose(request.purpose)
         page = page_of(request)
-        await self._wait(request.at_least, context)
+        await _wait(self._side, request.at_least, context)
         log = self._side.log
-        return await self._ask(lambda client: search(client, log, page))
+        return await _ask(self._side, self._threads, lambda client: search(client, log, page))
 
     async def ListReads(  # noqa: N802
         self, request: pb.ListReadsRequest, context: _Context
@@ -90,12 +93,16 @@ class Investigation(InvestigationServiceServicer):
         """Raw reads of one plate."""
         check_purpose(request.purpose)
         plate, span = plate_of(request.plate), span_of(request.range)
-        await self._wait(request.at_least, context)
+        await _wait(self._side, request.at_least, context)
         log = self._side.log
         left: Span | None = span
         while left:
             now = left
-            sightings, left = await self._ask(lambda client: stretch(client, log, plate, now))  # noqa: B023
+            sightings, left = await _ask(
+                self._side,
+                self._threads,
+                lambda client: stretch(client, log, plate, now),  # noqa: B023
+            )
             for sighting in sightings:
                 yield sighting
 
@@ -105,17 +112,19 @@ class Investigation(InvestigationServiceServicer):
         """Passages and visits of one plate."""
         check_purpose(request.purpose)
         plate, span = plate_of(request.plate), span_of(request.range)
-        await self._wait(request.at_least, context)
+        await _wait(self._side, request.at_least, context)
         log = self._side.log
-        return await self._ask(lambda client: timeline_of(client, log, plate, span))
+        return await _ask(
+            self._side, self._threads, lambda client: timeline_of(client, log, plate, span)
+        )
 
     async def ListFlows(  # noqa: N802
         self, request: pb.ListFlowsRequest, context: _Context
     ) -> pb.ListFlowsResponse:
         """Passages per checkpoint, direction and hour."""
         traffic = traffic_of(request, self._city.zone)
-        await self._wait(request.at_least, context)
-        return await self._ask(lambda client: flows_in(client, traffic))
+        await _wait(self._side, request.at_least, context)
+        return await _ask(self._side, self._threads, lambda client: flows_in(client, traffic))
 
     async def FindCompanions(  # noqa: N802
         self, request: pb.FindCompanionsRequest, context: _Context
@@ -123,8 +132,8 @@ class Investigation(InvestigationServiceServicer):
         """Who travelled with a plate."""
         check_purpose(request.purpose)
         travel = travel_of(request)
-        await self._wait(request.at_least, context)
-        found = await self._ask(lambda client: companions_of(client, travel))
+        await _wait(self._side, request.at_least, context)
+        found = await _ask(self._side, self._threads, lambda client: companions_of(client, travel))
         return pb.FindCompanionsResponse(companions=found)
 
     async def FindCommonPlates(  # noqa: N802
@@ -133,8 +142,8 @@ class Investigation(InvestigationServiceServicer):
         """Who was at several scenes."""
         check_purpose(request.purpose)
         places = places_of(request)
-        await self._wait(request.at_least, context)
-        found = await self._ask(lambda client: common_plates(client, places))
+        await _wait(self._side, request.at_least, context)
+        found = await _ask(self._side, self._threads, lambda client: common_plates(client, places))
         return pb.FindCommonPlatesResponse(plates=found)
 
     async def ListCloneSuspects(  # noqa: N802
@@ -143,8 +152,8 @@ class Investigation(InvestigationServiceServicer):
         """Which plates two vehicles seem to carry."""
         check_purpose(request.purpose)
         hunt = hunt_of(request, _now())
-        await self._wait(request.at_least, context)
-        found = await self._ask(lambda client: clone_suspects(client, hunt))
+        await _wait(self._side, request.at_least, context)
+        found = await _ask(self._side, self._threads, lambda client: clone_suspects(client, hunt))
         return pb.ListCloneSuspectsResponse(suspects=found)
 
     async def ListPresent(  # noqa: N802
@@ -154,52 +163,14 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         max_visit = self._city.max_visit // timedelta(microseconds=1)
         moment = moment_of(request, _now(), max_visit)
-        await self._wait(request.at_least, context)
-        return await self._ask(lambda client: present_at(client, moment))
+        await _wait(self._side, request.at_least, context)
+        return await _ask(self._side, self._threads, lambda client: present_at(client, moment))
 
     async def GetPicture(  # noqa: N802
         self, request: pb.GetPictureRequest, context: _Context
     ) -> pb.GetPictureResponse:
         """Pictures lie with the write process."""
         raise NotBuilt("GetPicture is answered on the ring's public address")
-
-    async def _ask(self, question: Callable[[Client], _T]) -> _T:
-        readers = self._side.readers
-
-        def answer() -> _T:
-            with readers.client() as client:
-                return question(client)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
-        except ClickHouseError as error:
-            _logger.error("question_failed", code=error.code, name=error.name)
-            raise Unavailable(
-                f"ClickHouse could not answer (code {error.code}, {error.name or 'no name'}): try "
-                "again, and see `ring status`"
-            ) from None
-
-    async def _wait(self, at_least: Iterable[LogPosition], context: _Context) -> None:
-        follower, log_id = self._side.follower, self._side.log.log_id
-        wanted = 0
-        for position in at_least:
-            if position.log_id != log_id:
-                raise StateForbids(
-                    f"at_least names the log {position.log_id!r}, but this ring's log is {log_id}: "
-                    "the ring was restored or is another one; forget that position and ask without"
-                )
-            wanted = max(wanted, position.position)
-        if wanted <= follower.position:
-            return
-        remaining = context.time_remaining()
-        seconds = _WAIT_SECONDS if remaining is None else max(0.0, remaining - _MARGIN_SECONDS)
-        try:
-            await asyncio.wait_for(follower.reached(wanted), seconds)
-        except TimeoutError:
-            raise NotInTime(
-                f"the read side has applied the log up to {follower.position}, not yet to {wanted} "
-                f"(it says: {follower.health}): ask again, or without at_least"
-            ) from None
 
 
 class Projections(ProjectionServiceServicer):
@@ -216,6 +187,16 @@ class Projections(ProjectionServiceServicer):
         if not self._side.is_open:
             return ProjectionStatus(health=self._side.health)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._side.status)
+
+    async def FindCandidates(  # noqa: N802
+        self, request: FindCandidatesRequest, context: _Context
+    ) -> AsyncIterator[Candidates]:
+        """Where the log has the reads that could have been one of some entries."""
+        wanted = wanted_of(request)
+        await _wait(self._side, request.at_least, context)
+        pages = candidates(self._side.readers, self._side.log.log_id, wanted)
+        while (page := await _run(self._threads, lambda: next(pages, None))) is not None:
+            yield Candidates(positions=page)
 
     async def Reconcile(  # noqa: N802
         self, request: ReconcileRequest, context: _Context
@@ -256,6 +237,52 @@ class Projections(ProjectionServiceServicer):
             cancelled.set()
             # Nobody may be left to hear how it failed.
             building.add_done_callback(lambda f: f.exception())
+
+
+async def _ask(side: ReadSide, threads: ThreadPoolExecutor, question: Callable[[Client], _T]) -> _T:
+    readers = side.readers
+
+    def answer() -> _T:
+        with readers.client() as client:
+            return question(client)
+
+    return await _run(threads, answer)
+
+
+async def _run(threads: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
+    """What it returns; Unavailable, without a plate, where ClickHouse fails."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
+    except ClickHouseError as error:
+        _logger.error("question_failed", code=error.code, name=error.name)
+        raise Unavailable(
+            f"ClickHouse could not answer (code {error.code}, {error.name or 'no name'}): try "
+            "again, and see `ring status`"
+        ) from None
+
+
+async def _wait(side: ReadSide, at_least: Iterable[LogPosition], context: _Context) -> None:
+    """Returns once the read side has come so far; NotInTime where that takes too long."""
+    follower, log_id = side.follower, side.log.log_id
+    wanted = 0
+    for position in at_least:
+        if position.log_id != log_id:
+            raise StateForbids(
+                f"at_least names the log {position.log_id!r}, but this ring's log is {log_id}: "
+                "the ring was restored or is another one; forget that position and ask without"
+            )
+        wanted = max(wanted, position.position)
+    if wanted <= follower.position:
+        return
+    remaining = context.time_remaining()
+    seconds = _WAIT_SECONDS if remaining is None else max(0.0, remaining - _MARGIN_SECONDS)
+    try:
+        await asyncio.wait_for(follower.reached(wanted), seconds)
+    except TimeoutError:
+        raise NotInTime(
+            f"the read side has applied the log up to {follower.position}, not yet to {wanted} "
+            f"(it says: {follower.health}): ask again, or without at_least"
+        ) from None
 
 
 def _now() -> Timestamp:
