@@ -15,13 +15,14 @@ from eventsourcing.utils import Environment, EnvType
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.common_pb2 import LogPosition
+from proto.ring.v1.hotlist_pb2 import HotlistKind, HotlistPolicy
 from proto.ring.v1.registry_pb2 import Checkpoint as CheckpointRow
 from proto.ring.v1.registry_pb2 import Reader as ReaderRow
 from ring.alert import Alert, no_alert
 from ring.checkpoint import Checkpoint
 from ring.errors import AlreadyExists, InvalidRequest, NotFound
 from ring.events import EventSourced
-from ring.hotlist import DEFAULT_FLOOR, Hotlist
+from ring.hotlist import Hotlist
 from ring.reader import Reader
 from ring.store import EnvelopeMapper, EventLog, persistence_env
 from ring.values import checkpoint_id, hotlist_id, reader_stream_id
@@ -182,16 +183,20 @@ class Ring(Application[UUID]):
     # ---- hotlists and alerts --------------------------------------------------
 
     def create_hotlist(
-        self, agency: str, name: str, floor: float | None, by: str, at: Timestamp
+        self,
+        agency: str,
+        name: str,
+        by: str,
+        at: Timestamp,
+        policy: HotlistPolicy | None = None,
+        kind: int = HotlistKind.HOTLIST_KIND_ALERT,
     ) -> Hotlist:
         """A new, empty list. AlreadyExists where the agency has one of that name."""
 
         def attempt() -> Hotlist:
             if self.find_hotlist(agency, name):
                 raise AlreadyExists(f"there is a hotlist {name!r} already")
-            hotlist = Hotlist.create(
-                agency, name, DEFAULT_FLOOR if floor is None else floor, by, at
-            )
+            hotlist = Hotlist.create(agency, name, by, at, policy, kind)
             self.store(hotlist)
             return hotlist
 

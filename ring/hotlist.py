@@ -18,15 +18,17 @@ from proto.ring.v1.events_pb2 import (
     HotlistCreated,
     HotlistGranted,
     HotlistGrantRevoked,
+    HotlistPolicyChanged,
     RemovedEntry,
 )
+from proto.ring.v1.hotlist_pb2 import HotlistKind, HotlistPolicy
 from ring.access import Right
 from ring.errors import InvalidRequest
 from ring.events import Event, EventSourced
+from ring.policy import Policy, checked_policy
 from ring.values import hotlist_id, name_of, plate_of
 
 CHUNK = 5000
-DEFAULT_FLOOR = 0.5
 
 
 class Hotlist(EventSourced):
@@ -56,21 +58,59 @@ class Hotlist(EventSourced):
         TOPIC = "ring.hotlist.grant_revoked"
         BODY = HotlistGrantRevoked
 
+    class PolicyChanged(Event[HotlistPolicyChanged]):
+        """When reads of its vehicles are alerts is decided otherwise from here on."""
+
+        TOPIC = "ring.hotlist.policy_changed"
+        BODY = HotlistPolicyChanged
+
     created: HotlistCreated
+    policy: Policy
     entries = 0
     changes = 0
 
     @classmethod
-    def create(cls, agency: str, name: str, floor: float, by: str, at: Timestamp) -> "Hotlist":
-        """A new, empty list. `floor`: reads of a lower confidence raise no alert, 0..1."""
+    def create(
+        cls,
+        agency: str,
+        name: str,
+        by: str,
+        at: Timestamp,
+        policy: HotlistPolicy | None = None,
+        kind: int = HotlistKind.HOTLIST_KIND_ALERT,
+    ) -> "Hotlist":
+        """A new, empty list; without a policy, with the default one."""
         name_of(agency, "agency")
         name_of(name, "hotlist name")
-        if not 0.0 <= floor <= 1.0:
-            raise InvalidRequest(f"the confidence floor {floor} is outside 0..1")
+        if kind not in HotlistKind.values():
+            raise InvalidRequest(f"{kind} is not a kind of hotlist")
+        asked = checked_policy(policy or HotlistPolicy())
         hotlist = cls(hotlist_id(agency, name))
-        body = HotlistCreated(at=at, agency=agency, name=name, confidence_floor=floor, by=by)
+        body = HotlistCreated(
+            at=at,
+            agency=agency,
+            name=name,
+            confidence_floor=Policy.of(asked).confidence_floor,
+            kind=kind,  # type: ignore[arg-type] # the protocol's own number
+            policy=asked,
+            by=by,
+        )
         hotlist.trigger(cls.Created, body)
         return hotlist
+
+    def change_policy(self, policy: HotlistPolicy, by: str, at: Timestamp) -> None:
+        """Decides otherwise from here on, which is a version; nothing where it is the same."""
+        asked = checked_policy(policy)
+        if Policy.of(asked) != self.policy:
+            body = HotlistPolicyChanged(
+                at=at,
+                agency=self.created.agency,
+                name=self.created.name,
+                policy=asked,
+                version=self.changes + 1,
+                by=by,
+            )
+            self.trigger(self.PolicyChanged, body)
 
     def activate(self, staged: "Import", by: str, at: Timestamp) -> None:
         """Makes an import live."""
@@ -117,12 +157,16 @@ class Hotlist(EventSourced):
         match event:
             case Hotlist.Created():
                 self.created = event.body
+                self.policy = Policy.at_first(event.body)
                 self.imports: list[UUID] = []
                 self.grants: dict[str, Right] = {}
             case Hotlist.Activated():
                 self.entries = event.body.entries
                 self.changes = event.body.version
                 self.imports.append(UUID(event.body.import_id))
+            case Hotlist.PolicyChanged():
+                self.policy = Policy.of(event.body.policy)
+                self.changes = event.body.version
             case Hotlist.Granted():
                 self.grants[event.body.grantee] = Right(event.body.right)
             case Hotlist.GrantRevoked():

@@ -4,7 +4,7 @@ Always true here: until `finish`, nothing is live; an import that breaks off lea
 that nothing refers to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -17,7 +17,6 @@ from ring.application import Ring
 from ring.errors import InvalidRequest, NotFound
 from ring.hotlist import (
     CHUNK,
-    DEFAULT_FLOOR,
     Hotlist,
     Import,
     LiveEntries,
@@ -31,7 +30,7 @@ _NAMED_REJECTS = 1000
 
 @dataclass
 class Summary:
-    """What an import did; `rejected` counts rows from 1 and names the first thousand."""
+    """What an import did; `rejected` names the first thousand rows."""
 
     hotlist: Hotlist
     position: int
@@ -81,7 +80,7 @@ class EntriesImport:
             owner = caller.owner(agency)
             check_maker(caller, owner)
             # Created in the transaction that makes the entries live.
-            self._hotlist = Hotlist.create(owner, name, DEFAULT_FLOOR, self._by, at)
+            self._hotlist = Hotlist.create(owner, name, self._by, at)
         self._live = live_entries(ring, self._hotlist)
         self._import = Import()
         self._kept: set[str] = set()
@@ -92,16 +91,22 @@ class EntriesImport:
         self._rejected: list[tuple[int, str]] = []
         self._rejected_total = 0
 
-    def add(self, entries: Iterable[HotlistEntry]) -> None:
-        """Entries that are to be live. Bad ones are noted; doubles count once."""
-        for entry in entries:
-            self._row += 1
+    def add(self, entries: Sequence[HotlistEntry], rows: Sequence[int] = ()) -> None:
+        """Entries that are to be live. Bad ones are noted; doubles count once.
+
+        rows: the sender's number of each; without, they are counted from 1.
+        """
+        if rows and len(rows) != len(entries):
+            raise InvalidRequest(f"{len(rows)} rows number {len(entries)} entries: give as many")
+        first = self._row + 1
+        self._row += len(entries)
+        for row, entry in zip(rows or range(first, self._row + 1), entries, strict=True):
             try:
                 checked = checked_entry(entry)
             except InvalidRequest as error:
                 self._rejected_total += 1
                 if len(self._rejected) < _NAMED_REJECTS:
-                    self._rejected.append((self._row, str(error)))
+                    self._rejected.append((row, str(error)))
                 continue
             content = checked.SerializeToString(deterministic=True)
             live = self._live.id_of(content)

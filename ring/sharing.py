@@ -1,4 +1,4 @@
-"""Hotlists that agencies share: who reaches one, and how grants come and go.
+"""Hotlists that agencies share: who reaches one, how grants come and go, and the owner's policy.
 
 Always true here: a right is judged on the grants as the log has them when it is used, so one that
 was revoked is of no use from then on.
@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from proto.ring.v1.hotlist_pb2 import HotlistPolicy
 from ring.access import (
     Caller,
     Right,
@@ -71,6 +72,19 @@ def revoke_grant(
         hotlist.revoke_grant(grantee, caller.name, at)
 
     return _change(ring, caller, agency, name, change)
+
+
+def change_policy(
+    ring: Ring, caller: Caller, agency: str, name: str, policy: HotlistPolicy, at: Timestamp
+) -> tuple[Hotlist, int]:
+    """Decides when reads of a list's vehicles are alerts; with the position of the change."""
+
+    def attempt() -> tuple[Hotlist, int]:
+        hotlist = reach(ring, caller, agency, name, Right.OWN)
+        hotlist.change_policy(policy, caller.name, at)
+        return hotlist, ring.store(hotlist)
+
+    return ring.command(attempt)
 
 
 def _change(

@@ -13,9 +13,10 @@ from ring.application import Ring
 from ring.errors import InvalidRequest, NotBuilt, StateForbids
 from ring.hotlist import CHUNK, Hotlist
 from ring.importing import EntriesImport, remove_entries
+from ring.policy import checked_policy
 from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
-from ring.sharing import grant, revoke_grant, visible_hotlists
+from ring.sharing import change_policy, grant, revoke_grant, visible_hotlists
 from ring.values import normalise_plate
 from ring.wakeup import Wakeup
 
@@ -35,10 +36,36 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         caller = caller_of(context)
         owner = caller.owner(request.agency)
         check_maker(caller, owner)
+        policy = checked_policy(request.policy, floor)
         hotlist = await asyncio.to_thread(
-            self._ring.create_hotlist, owner, request.name, floor, caller.name, now()
+            self._ring.create_hotlist,
+            owner,
+            request.name,
+            caller.name,
+            now(),
+            policy,
+            request.kind,
         )
         return _message(hotlist, caller)
+
+    async def ChangePolicy(  # noqa: N802
+        self, request: pb.ChangePolicyRequest, context: Any
+    ) -> pb.ChangePolicyResponse:
+        """When reads of a list's vehicles are alerts."""
+        caller = caller_of(context)
+        hotlist, position = await asyncio.to_thread(
+            change_policy,
+            self._ring,
+            caller,
+            request.agency,
+            request.hotlist,
+            request.policy,
+            now(),
+        )
+        self._wakeup.notify()
+        return pb.ChangePolicyResponse(
+            hotlist=_message(hotlist, caller), position=self._ring.position(position)
+        )
 
     async def ImportEntries(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.ImportEntriesRequest], context: Any
@@ -54,7 +81,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
                 raise InvalidRequest("the header belongs in the first message only")
             if len(request.entries) > CHUNK:
                 raise InvalidRequest(f"a message has at most {CHUNK} entries")
-            await asyncio.to_thread(importing.add, request.entries)
+            await asyncio.to_thread(importing.add, request.entries, request.rows)
             whole = request.last
         if importing is None:
             raise InvalidRequest("the first message must have the header that names the hotlist")
@@ -176,7 +203,9 @@ def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:
         agency=owner,
         entries=hotlist.entries,
         version=hotlist.changes,
-        confidence_floor=hotlist.created.confidence_floor,
+        confidence_floor=hotlist.policy.confidence_floor,
+        kind=hotlist.created.kind,
+        policy=hotlist.policy.message(),
         grants=[
             pb.HotlistGrant(agency=agency, right=right.value)  # type: ignore[arg-type]
             for agency, right in sorted(hotlist.grants.items())

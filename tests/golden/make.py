@@ -40,6 +40,11 @@ def filled(message: Message, number: int = 1) -> Message:
         number += 1
         if field.is_repeated:
             values = getattr(message, field.name)
+            if field.message_type and field.message_type.GetOptions().map_entry:
+                key, value = field.message_type.fields
+                for extra in (0, 1):
+                    values[_value(key, number + extra)] = _value(value, number + extra)
+                continue
             for extra in (0, 1):
                 if field.message_type:
                     filled(values.add(), number + 10 * extra)

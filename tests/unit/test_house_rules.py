@@ -110,6 +110,7 @@ def test_topics_are_what_they_have_always_been() -> None:
         "ring.hotlist.staged": "EntriesStaged",
         "ring.hotlist.granted": "HotlistGranted",
         "ring.hotlist.grant_revoked": "HotlistGrantRevoked",
+        "ring.hotlist.policy_changed": "HotlistPolicyChanged",
         "ring.alert.raised": "AlertRaised",
         "ring.alert.acknowledged": "AlertAcknowledged",
         "ring.alert.resolved": "AlertResolved",
