@@ -1,9 +1,9 @@
 """Where the log has the kept reads that could have been one of some hotlist entries.
 
-Always true here: a read is left out only where no matcher could have taken it for one of them, that
-is where its plate differs in more characters than were asked for, or differs and the read was surer
-than was asked for; each position comes once; at no time is more held than the plates of one
-request and the positions of one page.
+Always true here: a read is left out only where its plate differs from each of them in more
+characters than were asked for, or in several and the read was surer than was asked for; each
+position comes once; at no time is more held than the plates of one request and the positions of one
+page.
 """
 
 import re
@@ -18,13 +18,14 @@ from proto.ring.v1.operations_pb2 import FindCandidatesRequest
 from ring.errors import InvalidRequest
 from ring.values import is_plate
 
-MOST_PLATES, MOST_CHANGES = 5_000, 2
+MOST_PLATES = 5_000
 _PATTERN = re.compile(r"[A-Z0-9?*]{1,64}").fullmatch
 _END = 2**63 - 1
 # Of one query: plates of entries, kept plates whose reads are looked up, positions, and kept plates
 # that patterns match.
 _PLATES_AT_ONCE, _KEPT_AT_ONCE, _READS_AT_ONCE, _MATCHES_AT_ONCE = 1_000, 500, 50_000, 20_000
-_MISREAD = {1: "queries/misread_plates", 2: "queries/misread_plates_twice"}
+_MISREAD = "queries/misread_plates", "queries/misread_plates_twice"
+_ANY = "*"
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,6 @@ def wanted_of(request: FindCandidatesRequest) -> Wanted:
     """Reads a request. InvalidRequest where a plate or a time is none, or it asks for too much."""
     if len(request.plates) > MOST_PLATES:
         raise InvalidRequest(f"at most {MOST_PLATES:,} plates at a time")
-    if request.changes > MOST_CHANGES:
-        raise InvalidRequest(f"at most {MOST_CHANGES} characters may differ")
     plates = frozenset(p for p in request.plates if is_plate(p))
     patterns = frozenset(request.plates) - plates
     for pattern in patterns:
@@ -68,15 +67,15 @@ def wanted_of(request: FindCandidatesRequest) -> Wanted:
 def candidates(readers: Readers, log_id: str, wanted: Wanted) -> Iterator[list[int]]:
     """Pages of positions, each page in order. No client is held between two of them."""
     client = _Asked(readers)
-    kept = _kept_plates(client, log_id, wanted)
-    exact = _expression(wanted.patterns)
+    near = _Near(client, log_id, wanted)
+    kept = near.plates()
     while group := list(islice(kept, _KEPT_AT_ONCE)):
         after = 0
         while True:
             rows = client.rows(
                 "queries/candidate_reads",
                 plates=group,
-                exact=[p for p in group if p in wanted.plates or exact.fullmatch(p)],
+                near=[plate for plate in group if near.is_near(plate)],
                 log=log_id,
                 after=after,
                 before=wanted.before,
@@ -104,51 +103,70 @@ class _Asked:
             return client.rows(name, **parameters)
 
 
-def _kept_plates(client: _Asked, log_id: str, wanted: Wanted) -> Iterator[str]:
-    """The plates whose reads are candidates, each once."""
-    seen: set[str] = set()
-    plates = sorted(wanted.plates)
-    if not wanted.changes:
-        seen.update(plates)
-    for start in range(0, len(plates), _PLATES_AT_ONCE) if wanted.changes else ():
-        rows = client.rows(
-            _MISREAD[wanted.changes],
-            plates=plates[start : start + _PLATES_AT_ONCE],
-            log=log_id,
-            before=wanted.before,
-        )
-        seen.update(str(plate) for (plate,) in rows)
-    yield from sorted(seen)
-    for plate in _matching(client, log_id, wanted):
-        if plate not in seen:
-            yield plate
+class _Near:
+    """The kept plates whose reads are candidates."""
+
+    def __init__(self, client: _Asked, log_id: str, wanted: Wanted) -> None:
+        self._client = client
+        self._log_id = log_id
+        self._wanted = wanted
+        # What differs in one character at most, and what in several.
+        self._near = set(wanted.plates)
+        if wanted.changes:
+            self._near |= self._misread(_MISREAD[0])
+        self._far = self._misread(_MISREAD[1]) if wanted.changes == 2 else set()
+        once = twice = _loosened(wanted.patterns) if wanted.changes else wanted.patterns
+        if wanted.changes == 2:
+            twice = _loosened(once)
+        elif wanted.changes > 2:
+            # Too many to look for: what is unsure may be anything.
+            twice = frozenset((_ANY,))
+        self._near_patterns, self._far_patterns = _expression(once), _expression(twice)
+        self._has_patterns = bool(twice)
+
+    def is_near(self, plate: str) -> bool:
+        """It differs in one character at most."""
+        return plate in self._near or bool(self._near_patterns.fullmatch(plate))
+
+    def plates(self) -> Iterator[str]:
+        """Each once; those that were never read may be among them."""
+        found = self._near | self._far
+        yield from sorted(found)
+        after = ""
+        while self._has_patterns:
+            rows = self._client.rows(
+                "queries/matching_plates",
+                expression=f"^(?:{self._far_patterns.pattern})$",
+                log=self._log_id,
+                before=self._wanted.before,
+                after=after,
+                rows=_MATCHES_AT_ONCE,
+            )
+            yield from (str(plate) for (plate,) in rows if plate not in found)
+            if len(rows) < _MATCHES_AT_ONCE:
+                return
+            after = str(rows[-1][0])
+
+    def _misread(self, query: str) -> set[str]:
+        plates = sorted(self._wanted.plates)
+        found: set[str] = set()
+        for start in range(0, len(plates), _PLATES_AT_ONCE):
+            rows = self._client.rows(
+                query,
+                plates=plates[start : start + _PLATES_AT_ONCE],
+                log=self._log_id,
+                before=self._wanted.before,
+            )
+            found.update(str(plate) for (plate,) in rows)
+        return found
 
 
-def _matching(client: _Asked, log_id: str, wanted: Wanted) -> Iterator[str]:
-    """The kept plates that differ from one of the patterns in so many characters at most."""
-    loosened = set(wanted.patterns)
-    for _ in range(wanted.changes):
-        loosened |= {loose for pattern in loosened for loose in _loosened(pattern)}
-    if not loosened:
-        return
-    expression, after = f"^(?:{_expression(loosened).pattern})$", ""
-    while True:
-        rows = client.rows(
-            "queries/matching_plates",
-            expression=expression,
-            log=log_id,
-            before=wanted.before,
-            after=after,
-            rows=_MATCHES_AT_ONCE,
-        )
-        yield from (str(plate) for (plate,) in rows)
-        if len(rows) < _MATCHES_AT_ONCE:
-            return
-        after = str(rows[-1][0])
+def _loosened(patterns: frozenset[str]) -> frozenset[str]:
+    """What matches the plates that differ in one character at most from those that these do."""
+    return patterns.union(*map(_with_one_change, patterns))
 
 
-def _loosened(pattern: str) -> Iterator[str]:
-    """What matches all plates that differ in one character from one that the pattern matches."""
+def _with_one_change(pattern: str) -> Iterator[str]:
     for i in range(len(pattern) + 1):
         yield f"{pattern[:i]}?{pattern[i:]}"
         if pattern[i : i + 1] not in ("", "*"):

@@ -35,8 +35,8 @@ class FindCandidatesRequest(_message.Message):
     before: _builtins.int
     """Reads at lower positions; 0: all."""
     changes: _builtins.int
-    """How many characters at most may have been read wrongly, missed or added: of reads that were
-    not surer than `surest`, 0..1. What was read as the entry has it is always a candidate.
+    """How many characters at most may have been read wrongly, missed or added. Where more than one
+    was, only reads that were not surer than `surest`, 0..1, are candidates.
     """
     surest: _builtins.float
     @_builtins.property
