@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ring.cli.csv_file import BadRow, CsvFile, each_row
+from ring.cli.csv_file import BadRow, BadRows, CsvFile, each_row
 from ring.cli.output import note, print_json, print_line, printable, progress_bar
 
 Parsed = TypeVar("Parsed")
@@ -43,15 +43,16 @@ def import_rows(
     send: Callable[[list[Parsed]], Any],
     *,
     as_json: bool,
+    optional: Sequence[str] = (),
 ) -> None:
     """Sends a CSV file's rows in chunks and tells the outcome.
 
     parse: from the file, what makes a message of a row (ValueError: why it can't).
     send: one chunk; returns the server's ImportResponse.
     """
-    bad: list[BadRow] = []
+    bad = BadRows()
     added = changed = unchanged = 0
-    with CsvFile(path, required) as file, progress_bar() as bar:
+    with CsvFile(path, required, optional) as file, progress_bar() as bar:
         note_ignored(file)
         task = bar.add_task(f"importing {path.name}", total=file.size)
         for chunk in chunks(each_row(file, parse(file), bad)):
@@ -59,16 +60,16 @@ def import_rows(
             added += answer.added
             changed += answer.changed
             unchanged += answer.unchanged
-            bad.extend(BadRow(chunk[r.row - 1][0], r.reason) for r in answer.rejected)
+            for rejected in answer.rejected:
+                bad.append(BadRow(chunk[rejected.row - 1][0], rejected.reason))
             bar.update(task, completed=file.bytes_read)
-    bad.sort(key=lambda row: row.line)
     if as_json:
         print_json(
             {"added": added, "changed": changed, "unchanged": unchanged, **rejected_json(bad)}
         )
     else:
         print_line(f"{added:,} added, {changed:,} changed, {unchanged:,} unchanged")
-    finish(path, bad, len(bad), silent=as_json)
+    finish(path, bad, silent=as_json)
 
 
 def note_ignored(file: CsvFile) -> None:
@@ -77,22 +78,25 @@ def note_ignored(file: CsvFile) -> None:
         note(f"{file.path}: columns not used: {', '.join(map(printable, file.ignored))}")
 
 
-def rejected_json(bad: Sequence[BadRow]) -> dict[str, Any]:
-    """The rows left out, as --json tells them."""
-    return {"rejected": [{"line": row.line, "reason": row.reason} for row in bad]}
+def rejected_json(bad: BadRows) -> dict[str, Any]:
+    """The rows left out, as --json tells them: how many, and the first of them by line."""
+    rows = sorted(bad.named, key=lambda row: row.line)
+    return {
+        "rejected_total": bad.total,
+        "rejected": [{"line": row.line, "reason": row.reason} for row in rows],
+    }
 
 
-def finish(path: Path, bad: Sequence[BadRow], total: int, *, silent: bool) -> None:
-    """Names the bad rows on stderr and ends with exit code 1 where there are any.
-
-    total: how many there were, which may be more than are known by line.
-    """
-    if not total:
+def finish(path: Path, bad: BadRows, *, silent: bool) -> None:
+    """Names the bad rows on stderr and ends with exit code 1 where there are any."""
+    if not bad.total:
         return
+    told = sorted(bad.named, key=lambda row: row.line)[:_NAMED]
     if not silent:
-        for row in bad[:_NAMED]:
+        for row in told:
             note(f"{path}: line {row.line}: {printable(row.reason)}")
-    more = total - min(len(bad), _NAMED)
+    more = bad.total - len(told)
     rest = f", {more:,} of them not named here (--json names more)" if more and not silent else ""
-    note(f"{total:,} {'row was' if total == 1 else 'rows were'} left out{rest}; the others count")
+    were = "row was" if bad.total == 1 else "rows were"
+    note(f"{bad.total:,} {were} left out{rest}; the others count")
     raise typer.Exit(1)

@@ -124,13 +124,12 @@ class MemoryRing(
 
     def ImportEntries(self, messages, context):
         header = next(messages).header
-        entries, rejected, row, whole = [], [], 0, False
+        entries, rejected, whole = [], [], False
         for message in messages:
             assert len(message.entries) <= 5000
             self.requests.append(message)
             whole = message.last
-            for entry in message.entries:
-                row += 1
+            for row, entry in zip(message.rows, message.entries, strict=True):
                 if entry.plate.isalnum():
                     entries.append(entry)
                 else:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ring.cli.csv_file import BadRow, CsvFile
+from ring.cli.failure import CommandError
 from tests.cli.memory_ring import MemoryRing, error_of, fails, lines_of, run
 
 
@@ -159,7 +165,7 @@ def test_a_long_hotlist_goes_in_bounded_messages_and_keeps_its_line_numbers(
     result = run("hotlist", "import", "long", str(file), "--json", server=ring.address)
     assert result.returncode == 1
     summary = json.loads(result.stdout)
-    assert [len(message.entries) for message in ring.requests] == [5000, 5000, 1999, 0]
+    assert [len(message.entries) for message in ring.requests] == [5000, 5000, 1999]
     assert summary["rejected"] == [{"line": 7_779, "reason": "no such plate"}]
     assert summary["hotlist"]["entries"] == "11998"
 
@@ -193,3 +199,95 @@ def test_an_import_without_a_good_row_does_not_empty_the_list(
     assert ring.entries == ["kept"]
     run("hotlist", "import", "x", str(file), "--allow-empty", server=ring.address)
     assert ring.entries == []
+
+
+def test_a_file_with_other_headers_is_mapped(ring: MemoryRing, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_bytes(
+        "\ufeffPATENTE;Motivo, breve;plate;HASTA\r\n"
+        'AA111AA;"robo; con ""arma""";x;2026-04-02\r\n'.encode()
+    )
+    mapping = "plate=patente, reason=Motivo, breve,expires_at=HASTA"
+    result = run("hotlist", "import", "s", str(file), "--map", mapping, server=ring.address)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == f"ring: {file}: columns not used: plate\n"
+    (entry,) = ring.entries
+    assert (entry.plate, entry.reason) == ("AA111AA", 'robo; con "arma"')
+    assert entry.expires_at.ToJsonString() == "2026-04-03T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        ("plate=PATENTE", "no column is called 'PATENTE'; the header names Dominio, Motivo"),
+        ("plate", "write COLUMN=HEADER"),
+        ("plate=", "write COLUMN=HEADER"),
+        ("owner=Dominio", "there is no column 'owner', only plate, reason"),
+        ("plate=Dominio,plate=Motivo", "--map names plate twice"),
+        ("reason=Motivo", "the header lacks plate"),
+    ],
+)
+def test_a_mapping_that_can_not_be_is_one_clear_line(
+    tmp_path: Path, mapping: str, said: str
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("Dominio,Motivo\nAA111AA,x\n")
+    assert said in fails("hotlist", "import", "s", str(file), "--map", mapping)[1]
+
+
+def rows_of(path: Path) -> list[tuple[int, str]]:
+    """(line, values joined, or why it is none) of every row."""
+    with CsvFile(path, ("a", "b")) as file:
+        return [
+            (row.line, row.reason if isinstance(row, BadRow) else "|".join(row.values.values()))
+            for row in file.rows()
+        ]
+
+
+def test_a_quoted_value_may_go_over_lines_but_not_swallow_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(
+        b'a,b\n1,"two\nlines"\r\n2,"never closed\n3,"x"\n4,"a ""word"""\n5,plain\n'
+        + b'6,"to the end\n'
+        + b"7,y\n" * 300
+    )
+    found = rows_of(file)
+    assert found[0] == (2, "1|two\nlines")
+    assert found[1][0] == 4
+    assert found[1][1].startswith("not in CSV form")
+    assert found[2:5] == [(5, "3|x"), (6, '4|a "word"'), (7, "5|plain")]
+    assert found[5][0] == 8
+    assert found[5][1].startswith("not in CSV form")
+    assert found[6:] == [(line, "7|y") for line in range(9, 309)]
+
+
+texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")).map(str.strip)
+
+
+@settings(max_examples=100)
+@given(
+    rows=st.lists(st.tuples(texts, texts).filter(any), max_size=8),
+    delimiter=st.sampled_from(",;"),
+    ending=st.sampled_from(["\n", "\r\n"]),
+    mark=st.booleans(),
+)
+def test_what_a_csv_writer_writes_is_read_back(rows, delimiter, ending, mark) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        with path.open("w", newline="", encoding="utf-8-sig" if mark else "utf-8") as out:
+            # The library puts a lone CR into quotation marks only where lines end in CR LF.
+            quoting = csv.QUOTE_MINIMAL if ending == "\r\n" else csv.QUOTE_ALL
+            writer = csv.writer(out, delimiter=delimiter, lineterminator=ending, quoting=quoting)
+            writer.writerows([("a", "b"), *rows])
+        assert [values for _, values in rows_of(path)] == [f"{a}|{b}" for a, b in rows]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"a,b\r1,2\r3,4\r", "save it with LF or CR LF"), (b"a,b\n" + b"x" * (2 << 20), "has no end")],
+)
+def test_a_file_without_lines_is_one_clear_line(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content)
+    with pytest.raises(CommandError, match=said):
+        rows_of(file)

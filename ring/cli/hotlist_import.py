@@ -1,0 +1,234 @@
+"""`ring hotlist import`: a file becomes a list, as a stream and as one change.
+
+Always true here: of a file of any length, only what one message holds is in memory, and the first
+rows that were left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from ring.cli.connection import connect
+from ring.cli.csv_file import BadRow, BadRows, CsvFile, Row, each_row
+from ring.cli.failure import CommandError
+from ring.cli.imports import File, finish, note_ignored, rejected_json
+from ring.cli.options import Json, Server
+from ring.cli.output import count, print_json, print_line, progress_bar, show_position, to_dict
+from ring.cli.settings import load
+from ring.cli.times import parse_time, timestamp
+
+if TYPE_CHECKING:
+    import grpc
+
+    from proto.ring.v1.alert_pb2 import HotlistEntry
+    from proto.ring.v1.hotlist_pb2 import (
+        Hotlist,
+        ImportEntriesRequest,
+        ImportEntriesResponse,
+        ImportHeader,
+    )
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The list's name.")]
+Agency = Annotated[
+    str,
+    typer.Option(
+        "--agency",
+        metavar="NAME",
+        help='Who owns the list. (The agency of --as without it, else "default")',
+    ),
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="COLUMN=HEADER,...",
+        help="What the file calls our columns, e.g. plate=PATENTE,reason=MOTIVO; may be repeated.",
+    ),
+]
+_REQUIRED = ("plate",)
+_OPTIONAL = ("reason", "valid_from", "expires_at", "priority", "reference", "region")
+# The protocol's bound on one message of an import, and one well under what gRPC takes (4 MiB).
+_CHUNK = 5_000
+_CHUNK_BYTES = 2 << 20
+
+
+class _Import:
+    """The messages of one import, made while the file is read.
+
+    gRPC pulls them in a thread of its own and drops what they raise: it is kept in `failure`.
+    """
+
+    def __init__(self, file: CsvFile, header: ImportHeader, zone: ZoneInfo, empty: bool) -> None:
+        self.bad = BadRows()
+        self.failure: BaseException | None = None
+        self._file = file
+        self._header = header
+        self._zone = zone
+        self._empty = empty
+
+    def messages(self) -> Iterator[ImportEntriesRequest]:
+        from proto.ring.v1.hotlist_pb2 import ImportEntriesRequest
+
+        try:
+            yield ImportEntriesRequest(header=self._header)
+            chunk = ImportEntriesRequest()
+            size, sent = 0, False
+            for line, entry in each_row(self._file, self._entry, self.bad):
+                length = entry.ByteSize()
+                if len(chunk.rows) == _CHUNK or size + length > _CHUNK_BYTES:
+                    yield chunk
+                    chunk, size = ImportEntriesRequest(), 0
+                chunk.entries.append(entry)
+                chunk.rows.append(line)
+                size += length
+                sent = True
+            if not sent and not self._empty:
+                # Half-closing now would take every entry off the list.
+                raise CommandError(self._nothing())
+            chunk.last = True
+            yield chunk
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def _nothing(self) -> str:
+        path = self._file.path
+        if self.bad.named:
+            first = self.bad.named[0]
+            return f"{path}: no row can be used (line {first.line}: {first.reason}); no change made"
+        return f"{path}: no rows; no change made. To empty the list, add --allow-empty"
+
+    def _entry(self, row: Row) -> HotlistEntry:
+        from proto.ring.v1.alert_pb2 import HotlistEntry
+
+        values = row.values
+        if not values["plate"]:
+            raise ValueError("no plate")
+        entry = HotlistEntry(
+            plate=values["plate"],
+            reason=values.get("reason", ""),
+            priority=values.get("priority", ""),
+            reference=values.get("reference", ""),
+            region=values.get("region", ""),
+        )
+        if start := values.get("valid_from"):
+            entry.valid_from.CopyFrom(timestamp(parse_time(start, self._zone)))
+        if end := values.get("expires_at"):
+            entry.expires_at.CopyFrom(timestamp(parse_time(end, self._zone, end_of_day=True)))
+        return entry
+
+
+def import_entries(
+    name: Name,
+    file: File,
+    agency: Agency = "",
+    mapping: Map = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add to the list; without it the file is the whole list.")
+    ] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="A file without rows empties the list.")
+    ] = False,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Make a file the list, live at once for every read from then on; creates the list.
+
+    Columns: plate, and where there are any reason, valid_from, expires_at, priority, reference,
+    region; --map for a file that calls them otherwise. Times without a zone are in RING_TIME_ZONE,
+    a bare day as expires_at is the end of that day. Bad rows are named by line and left out (exit
+    code 1).
+    """
+    from proto.ring.v1.hotlist_pb2 import ImportHeader, ImportMode
+
+    settings, names = load(), _names(mapping)
+    header = ImportHeader(
+        hotlist=name,
+        agency=agency,
+        mode=ImportMode.IMPORT_MODE_ADD if add else ImportMode.IMPORT_MODE_REPLACE,
+        create=True,
+    )
+    with (
+        connect(server, settings) as channel,
+        CsvFile(file, _REQUIRED, _OPTIONAL, names) as table,
+    ):
+        note_ignored(table)
+        sending = _Import(table, header, settings.zone, allow_empty or add)
+        answer = _send(channel, sending, table)
+    _tell(file, sending, answer, as_json=as_json)
+
+
+def _send(channel: grpc.Channel, sending: _Import, file: CsvFile) -> ImportEntriesResponse:
+    import grpc
+
+    from proto.ring.v1.hotlist_pb2_grpc import HotlistServiceStub
+
+    with progress_bar() as bar:
+        task = bar.add_task(f"importing {file.path.name}", total=file.size)
+        call = HotlistServiceStub(channel).ImportEntries.future(sending.messages())
+        try:
+            while True:
+                try:
+                    return call.result(timeout=0.1)
+                except grpc.FutureTimeoutError:
+                    bar.update(task, completed=file.bytes_read)
+        except grpc.RpcError:
+            if isinstance(sending.failure, Exception):
+                raise sending.failure from None
+            raise
+        finally:
+            call.cancel()
+
+
+def _names(mapping: list[str] | None) -> Mapping[str, str]:
+    """What the file calls our columns. Raises CommandError."""
+    names: dict[str, str] = {}
+    for text in mapping or ():
+        # A header may well have a comma in it.
+        for part in re.split(r",(?=\s*\w+=)", text):
+            column, equals, header = (word.strip() for word in part.partition("="))
+            if not (equals and header):
+                raise CommandError(f"--map {part!r}: write COLUMN=HEADER, e.g. plate=PATENTE", 2)
+            if column not in (*_REQUIRED, *_OPTIONAL):
+                known = ", ".join((*_REQUIRED, *_OPTIONAL))
+                raise CommandError(f"--map: there is no column {column!r}, only {known}", 2)
+            if column in names:
+                raise CommandError(f"--map names {column} twice", 2)
+            names[column] = header
+    return names
+
+
+def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_json: bool) -> None:
+    bad = sending.bad
+    for rejected in answer.rejected:
+        bad.append(BadRow(rejected.row, rejected.reason))
+    bad.total += answer.rejected_total - len(answer.rejected)
+    if as_json:
+        print_json(
+            {
+                "hotlist": to_dict(answer.hotlist),
+                "added": answer.added,
+                "removed": answer.removed,
+                "unchanged": answer.unchanged,
+                **rejected_json(bad),
+                "position": to_dict(answer.position),
+            }
+        )
+    else:
+        print_line(
+            f"{answer.added:,} added, {answer.removed:,} removed, {answer.unchanged:,} unchanged, "
+            f"{bad.total:,} rejected; {summary_of(answer.hotlist)}, "
+            f"live from {show_position(answer.position)} on"
+        )
+    finish(path, bad, silent=as_json)
+
+
+def summary_of(hotlist: Hotlist) -> str:
+    """AGENCY/NAME has N entries."""
+    return f"{hotlist.agency}/{hotlist.name} has {count(hotlist.entries, 'entry', 'entries')}"
