@@ -46,6 +46,7 @@ class Alert(EventSourced):
     raised: AlertRaised
     state = alert_pb2.ALERT_STATE_UNSPECIFIED
     disposition = ""
+    changes: tuple[alert_pb2.AlertChange, ...] = ()
 
     def acknowledge(self, by: str, note: str, at: Timestamp) -> bool:
         """Somebody has seen it; False where that is known. StateForbids once it is resolved."""
@@ -80,10 +81,19 @@ class Alert(EventSourced):
                 self.raised = event.body
                 self.state = alert_pb2.ALERT_STATE_RAISED
             case Alert.Acknowledged():
-                self.state = alert_pb2.ALERT_STATE_ACKNOWLEDGED
+                self._change(alert_pb2.ALERT_STATE_ACKNOWLEDGED, event.body)
             case Alert.Resolved():
-                self.state = alert_pb2.ALERT_STATE_RESOLVED
                 self.disposition = event.body.disposition
+                self._change(alert_pb2.ALERT_STATE_RESOLVED, event.body)
+
+    def _change(
+        self, state: alert_pb2.AlertState.ValueType, body: AlertAcknowledged | AlertResolved
+    ) -> None:
+        self.state = state
+        change = alert_pb2.AlertChange(
+            state=state, at=body.at, by=body.by, disposition=self.disposition, note=body.note
+        )
+        self.changes = (*self.changes, change)
 
     def message(self, position: LogPosition) -> alert_pb2.Alert:
         """It as the world sees it, after the event at `position`."""
@@ -101,4 +111,6 @@ class Alert(EventSourced):
             raised_at=raised.at,
             delayed=raised.delayed,
             disposition=self.disposition,
+            look_back_id=raised.look_back_id,
+            changes=self.changes,
         )

@@ -10,6 +10,8 @@ from ring.errors import InvalidRequest
 from ring.events import Event, EventSourced
 from ring.values import checkpoint_id, code_of
 
+_LONGEST_ZONE = 64
+
 
 class Checkpoint(EventSourced):
     """Registered once, moved or renamed since."""
@@ -21,7 +23,7 @@ class Checkpoint(EventSourced):
         BODY = CheckpointPlaced
 
     class Moved(Event[CheckpointPlaced]):
-        """Its name or place changed."""
+        """Its name, place or zone changed."""
 
         TOPIC = "ring.checkpoint.moved"
         BODY = CheckpointPlaced
@@ -32,14 +34,14 @@ class Checkpoint(EventSourced):
     def register(cls, row: CheckpointRow, at: Timestamp) -> "Checkpoint":
         """A new checkpoint. InvalidRequest on a row that can't be one."""
         checkpoint = cls(checkpoint_id(code_of(row.code, "checkpoint code")))
-        checkpoint.trigger(cls.Registered, _placed(row, at))
+        checkpoint.trigger(cls.Registered, _placed(row, row.zone, at))
         return checkpoint
 
     def move(self, row: CheckpointRow, at: Timestamp) -> bool:
-        """Takes the row's name and place; False where nothing changes."""
-        placed = _placed(row, at)
+        """Takes the row's name, place and zone (where it has one); False where nothing changes."""
         now = self.place
-        if (now.name, now.latitude, now.longitude) == (row.name, row.latitude, row.longitude):
+        placed = _placed(row, row.zone if row.HasField("zone") else now.zone, at)
+        if _what(placed) == _what(now):
             return False
         self.trigger(self.Moved, placed)
         return True
@@ -49,14 +51,23 @@ class Checkpoint(EventSourced):
         self.place = event.body
 
 
-def _placed(row: CheckpointRow, at: Timestamp) -> CheckpointPlaced:
+def _what(place: CheckpointPlaced) -> tuple[str, float, float, str]:
+    return place.name, place.latitude, place.longitude, place.zone
+
+
+def _placed(row: CheckpointRow, zone: str, at: Timestamp) -> CheckpointPlaced:
     for value, limit, what in ((row.latitude, 90, "latitude"), (row.longitude, 180, "longitude")):
         if not math.isfinite(value) or abs(value) > limit:
             raise InvalidRequest(f"the {what} {value} is outside -{limit}..{limit}")
+    if len(zone) > _LONGEST_ZONE or zone != zone.strip() or not zone.isprintable():
+        raise InvalidRequest(
+            f"{zone!r} is not a zone: at most {_LONGEST_ZONE} characters, no space at its ends"
+        )
     return CheckpointPlaced(
         at=at,
         code=code_of(row.code, "checkpoint code"),
         name=row.name,
         latitude=row.latitude,
         longitude=row.longitude,
+        zone=zone,
     )

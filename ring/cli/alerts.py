@@ -11,7 +11,16 @@ import typer
 from ring.cli.bookmark import Bookmark
 from ring.cli.connection import address, connect
 from ring.cli.failure import CommandError
-from ring.cli.options import Checkpoints, Json, Server
+from ring.cli.options import (
+    Agencies,
+    Checkpoints,
+    Hotlists,
+    Json,
+    LiveOnly,
+    Priorities,
+    Server,
+    Zones,
+)
 from ring.cli.output import print_json, print_line, printable, show_direction, to_dict
 from ring.cli.settings import Settings, load
 from ring.cli.times import positions, show_time, zone_name
@@ -39,11 +48,12 @@ def alerts(
             "--after", metavar="LOGID:POSITION", help="Go on after here; one for each log."
         ),
     ] = None,
-    hotlist: Annotated[
-        list[str] | None,
-        typer.Option("--hotlist", metavar="NAME", help="Only of this list; may be repeated."),
-    ] = None,
+    hotlist: Hotlists = None,
     checkpoint: Checkpoints = None,
+    priority: Priorities = None,
+    zone: Zones = None,
+    of_agency: Agencies = None,
+    live_only: LiveOnly = False,
     updates: Annotated[
         bool, typer.Option("--updates", help="Acknowledgements and resolutions too.")
     ] = False,
@@ -86,6 +96,10 @@ def alerts(
         from_beginning=from_beginning,
         hotlists=hotlist,
         checkpoints=checkpoint,
+        priorities=priority,
+        zones=zone,
+        agencies=of_agency,
+        live_only=live_only,
         include_updates=updates,
     )
     printer = _Printer(settings.zone, as_json=as_json, progress=progress, count=count)
@@ -137,7 +151,9 @@ def describe(alert: Alert, zone: ZoneInfo) -> str:
         entry.reason,
         f"priority {entry.priority}" if entry.priority else "",
         f"confidence {seen.confidence:.2f}",
+        f"zone {alert.zone}" if alert.zone else "",
         "delayed" if alert.delayed else "",
+        "looked back" if alert.look_back_id else "",
         f"alert {alert.alert_id}",
     ]
     return printable("  ".join(part for part in parts if part))

@@ -45,6 +45,29 @@ Checkpoints = Annotated[
     list[str] | None,
     typer.Option("--checkpoint", metavar="CODE", help="Only here; may be repeated."),
 ]
+Hotlists = Annotated[
+    list[str] | None,
+    typer.Option("--hotlist", "--list", metavar="NAME", help="Only of this list; may be repeated."),
+]
+Agencies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--agency", metavar="NAME", help="Only of lists that this agency owns; may be repeated."
+    ),
+]
+Priorities = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--priority", metavar="TEXT", help="Only entries of this priority; may be repeated."
+    ),
+]
+Zones = Annotated[
+    list[str] | None,
+    typer.Option("--zone", metavar="NAME", help="Only in this zone; may be repeated."),
+]
+LiveOnly = Annotated[
+    bool, typer.Option("--live-only", help="Neither delayed hits nor those of looking back.")
+]
 AtLeast = Annotated[
     list[str] | None,
     typer.Option(

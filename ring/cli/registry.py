@@ -29,7 +29,8 @@ _SECONDS = 120.0
 def import_checkpoints(file: File, server: Server = None, as_json: Json = False) -> None:
     """Register checkpoints and move known ones: columns code, name, latitude, longitude.
 
-    Degrees, WGS 84. Bad rows are named by line and left out (exit code 1); the others count.
+    Degrees, WGS 84. A column zone may name parts of the city; without it zones stay as they are.
+    Bad rows are named by line and left out (exit code 1); the others count.
     """
     from proto.ring.v1.registry_pb2 import ImportCheckpointsRequest
     from proto.ring.v1.registry_pb2_grpc import RegistryServiceStub
@@ -44,6 +45,7 @@ def import_checkpoints(file: File, server: Server = None, as_json: Json = False)
                 ImportCheckpointsRequest(checkpoints=rows), timeout=_SECONDS
             ),
             as_json=as_json,
+            optional=("zone",),
         )
 
 
@@ -68,6 +70,7 @@ def _parse_checkpoint(file: CsvFile) -> Callable[[Row], Checkpoint]:
             name=row.values["name"],
             latitude=degrees(row, "latitude", 90),
             longitude=degrees(row, "longitude", 180),
+            zone=row.values.get("zone"),
         )
 
     return parse
@@ -89,8 +92,11 @@ def list_checkpoints(server: Server = None, as_json: Json = False) -> None:
         return
     print_table(
         count(len(found.checkpoints), "checkpoint"),
-        ("code", "name", "latitude", "longitude"),
-        ((c.code, c.name, f"{c.latitude:.5f}", f"{c.longitude:.5f}") for c in found.checkpoints),
+        ("code", "name", "latitude", "longitude", "zone"),
+        (
+            (c.code, c.name, f"{c.latitude:.5f}", f"{c.longitude:.5f}", c.zone)
+            for c in found.checkpoints
+        ),
         right=("latitude", "longitude"),
     )
 

@@ -6,65 +6,17 @@ out; who can't take it in time loses his seat, not alerts: he reads on from the 
 
 import asyncio
 import threading
-from typing import Any, NamedTuple
 
 import structlog
-from eventsourcing.persistence import Notification
 
-from proto.ring.v1 import alert_pb2 as pb
-from ring.alert import Alert
-from ring.application import Ring
+from ring.telling import WITH_UPDATES, Stretch, Teller, Told
 from ring.wakeup import Wakeup
 
 _log = structlog.get_logger(__name__)
 
-RAISED = [Alert.Raised.TOPIC]
-WITH_UPDATES = [Alert.Raised.TOPIC, Alert.Acknowledged.TOPIC, Alert.Resolved.TOPIC]
-_PAGE = 200
 # Alerts that a seat holds at the most: bounds what a slow subscriber costs.
 _MOST_WAITING = 1000
 _IDLE_SECONDS = 1.0
-
-
-class Told(NamedTuple):
-    """One message for subscribers."""
-
-    position: int
-    update: bool
-    message: pb.SubscribeResponse
-
-
-class Stretch(NamedTuple):
-    """Everything there is up to a position."""
-
-    told: list[Told]
-    upto: int
-
-
-def stretch(ring: Ring, after: int, topics: list[str]) -> Stretch:
-    """What comes after a position; reads the log."""
-    log = ring.event_log
-    # Looked at before the page, so that the page holds all up to it.
-    head = log.head()
-    page = log.select_notifications(after, _PAGE, None, topics, inclusive_of_start=False)
-    told = [_told(ring, notification) for notification in page]
-    last = page[-1].id if page else after
-    return Stretch(told, last if len(page) == _PAGE else max(last, head))
-
-
-def _told(ring: Ring, notification: Notification) -> Told:
-    id_: Any = notification.originator_id
-    raised = notification.topic == Alert.Raised.TOPIC
-    if raised:
-        alert: Alert | None = Alert(id_)
-        assert alert is not None
-        event: Any = ring.mapper.to_domain_event(notification)
-        alert.apply(event)
-    else:
-        alert = ring.get(Alert, id_, notification.originator_version)
-        assert alert is not None
-    message = alert.message(ring.position(notification.id))
-    return Told(notification.id, not raised, pb.SubscribeResponse(alert=message))
 
 
 class Seat:
@@ -97,17 +49,20 @@ class Seat:
 
 
 class Tail:
-    """The thread that reads, and the seats. `wakeup` is notified when there may be something."""
+    """The thread that reads on from a position, and the seats.
 
-    def __init__(self, ring: Ring, wakeup: Wakeup) -> None:
-        self._ring = ring
+    `wakeup` is notified when there may be something.
+    """
+
+    def __init__(self, teller: Teller, position: int, wakeup: Wakeup) -> None:
+        self._teller = teller
         self._wakeup = wakeup
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._seats: set[Seat] = set()
         # Everything up to here was handed out.
-        self.position = ring.event_log.head()
+        self.position = position
         self._thread.start()
 
     def __len__(self) -> int:
@@ -141,7 +96,7 @@ class Tail:
         while not self._stopping.is_set():
             seen = self._wakeup.count
             try:
-                found = stretch(self._ring, position, WITH_UPDATES)
+                found = self._teller.stretch(position, WITH_UPDATES)
                 if found.upto > position:
                     self._loop.call_soon_threadsafe(self._hand_out, found)
                     position = found.upto

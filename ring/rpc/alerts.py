@@ -16,10 +16,12 @@ from ring.access import Caller, Right, check_right
 from ring.alert import Alert, no_alert
 from ring.application import Ring
 from ring.errors import BeyondLog, InvalidRequest, StateForbids, TooSlow, Unavailable
-from ring.rpc.alert_tail import RAISED, WITH_UPDATES, Seat, Tail, Told, stretch
+from ring.rpc.alert_tail import Seat, Tail
 from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
+from ring.selection import is_wanted
 from ring.sharing import Shares
+from ring.telling import RAISED, WITH_UPDATES, Teller
 from ring.wakeup import Wakeup
 
 _PROGRESS_SECONDS = 2.0
@@ -36,7 +38,8 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
         self._wakeup = wakeup
         self._patience = patience
         self._stopping = False
-        self._tail = Tail(ring, wakeup)
+        self._teller = Teller(ring)
+        self._tail = Tail(self._teller, ring.event_log.head(), wakeup)
         self._shares = Shares(ring)
 
     @property
@@ -97,14 +100,16 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
             if seat.taken or self._tail.join(seat, position):
                 found, upto = seat.take(), self._tail.position
             else:
-                found, upto = await asyncio.to_thread(stretch, self._ring, position, topics)
+                found, upto = await asyncio.to_thread(self._teller.stretch, position, topics)
             if caller.agency and found:
                 await asyncio.to_thread(self._shares.catch_up)
             for told in found:
                 alert = told.message.alert
                 if self._shares.right(caller, alert.agency, alert.hotlist) < Right.SEE:
                     continue
-                if told.position > position and _wanted(request, told):
+                if told.update and not request.include_updates:
+                    continue
+                if told.position > position and is_wanted(request, alert):
                     await self._send(context, told.message)
             position = max(position, upto)
             if self._stopping:
@@ -162,13 +167,4 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
 
         alert, position = await asyncio.to_thread(self._ring.change_alert, alert_id, allowed)
         self._wakeup.notify()
-        return alert.message(position)
-
-
-def _wanted(request: pb.SubscribeRequest, told: Told) -> bool:
-    alert = told.message.alert
-    if told.update and not request.include_updates:
-        return False
-    if request.hotlists and alert.hotlist not in request.hotlists:
-        return False
-    return not request.checkpoints or alert.sighting.checkpoint in request.checkpoints
+        return await asyncio.to_thread(self._teller.changed, alert, position.position)

@@ -69,7 +69,13 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         places = [c.place for _, c in sorted(self._directory.checkpoints.items())]
         return pb.ListCheckpointsResponse(
             checkpoints=[
-                pb.Checkpoint(code=p.code, name=p.name, latitude=p.latitude, longitude=p.longitude)
+                pb.Checkpoint(
+                    code=p.code,
+                    name=p.name,
+                    latitude=p.latitude,
+                    longitude=p.longitude,
+                    zone=p.zone,
+                )
                 for p in places
             ]
         )

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cproto/ring/v1/registry.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\"[\n\nCheckpoint\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08latitude\x18\x03 \x01(\x01\x12\x11\n\tlongitude\x18\x04 \x01(\x01\x12\x0c\n\x04zone\x18\x05 \x01(\t\"D\n\x18ImportCheckpointsRequest\x12(\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x13.ring.v1.Checkpoint\"\x9c\x01\n\x06Reader\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x0c\n\x04lane\x18\x03 \x01(\t\x12%\n\tdirection\x18\x04 \x01(\x0e\x32\x12.ring.v1.Direction\x12\x0f\n\x07revoked\x18\x05 \x01(\x08\x12%\n\x06health\x18\x06 \x01(\x0b\x32\x15.ring.v1.ReaderHealth\"\x9a\x02\n\x0cReaderHealth\x12\x11\n\tconnected\x18\x01 \x01(\x08\x12\x0f\n\x07streams\x18\x02 \x01(\r\x12.\n\nlast_heard\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12last_read_received\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bspool_depth\x18\x05 \x01(\x04\x12\x19\n\x11\x66rames_per_second\x18\x06 \x01(\x02\x12\x16\n\x0e\x64ropped_frames\x18\x07 \x01(\x04\x12\x1c\n\x14\x63lock_offset_seconds\x18\x08 \x01(\x01\x12\x18\n\x10software_version\x18\t \x01(\t\"8\n\x14ImportReadersRequest\x12 \n\x07readers\x18\x01 \x03(\x0b\x32\x0f.ring.v1.Reader\"k\n\x0eImportResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x04\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x04\x12\x11\n\tunchanged\x18\x03 \x01(\x04\x12&\n\x08rejected\x18\x04 \x03(\x0b\x32\x14.ring.v1.RejectedRow\"*\n\x0bRejectedRow\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x13RevokeReaderRequest\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x18\n\x16ListCheckpointsRequest\"C\n\x17ListCheckpointsResponse\x12(\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x13.ring.v1.Checkpoint\"\x14\n\x12ListReadersRequest\"7\n\x13ListReadersResponse\x12 \n\x07readers\x18\x01 \x03(\x0b\x32\x0f.ring.v1.Reader2\x8a\x03\n\x0fRegistryService\x12O\n\x11ImportCheckpoints\x12!.ring.v1.ImportCheckpointsRequest\x1a\x17.ring.v1.ImportResponse\x12G\n\rImportReaders\x12\x1d.ring.v1.ImportReadersRequest\x1a\x17.ring.v1.ImportResponse\x12=\n\x0cRevokeReader\x12\x1c.ring.v1.RevokeReaderRequest\x1a\x0f.ring.v1.Reader\x12T\n\x0fListCheckpoints\x12\x1f.ring.v1.ListCheckpointsRequest\x1a .ring.v1.ListCheckpointsResponse\x12H\n\x0bListReaders\x12\x1b.ring.v1.ListReadersRequest\x1a\x1c.ring.v1.ListReadersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cproto/ring/v1/registry.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\"i\n\nCheckpoint\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08latitude\x18\x03 \x01(\x01\x12\x11\n\tlongitude\x18\x04 \x01(\x01\x12\x11\n\x04zone\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_zone\"D\n\x18ImportCheckpointsRequest\x12(\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x13.ring.v1.Checkpoint\"\x9c\x01\n\x06Reader\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x0c\n\x04lane\x18\x03 \x01(\t\x12%\n\tdirection\x18\x04 \x01(\x0e\x32\x12.ring.v1.Direction\x12\x0f\n\x07revoked\x18\x05 \x01(\x08\x12%\n\x06health\x18\x06 \x01(\x0b\x32\x15.ring.v1.ReaderHealth\"\x9a\x02\n\x0cReaderHealth\x12\x11\n\tconnected\x18\x01 \x01(\x08\x12\x0f\n\x07streams\x18\x02 \x01(\r\x12.\n\nlast_heard\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12last_read_received\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bspool_depth\x18\x05 \x01(\x04\x12\x19\n\x11\x66rames_per_second\x18\x06 \x01(\x02\x12\x16\n\x0e\x64ropped_frames\x18\x07 \x01(\x04\x12\x1c\n\x14\x63lock_offset_seconds\x18\x08 \x01(\x01\x12\x18\n\x10software_version\x18\t \x01(\t\"8\n\x14ImportReadersRequest\x12 \n\x07readers\x18\x01 \x03(\x0b\x32\x0f.ring.v1.Reader\"k\n\x0eImportResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x04\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x04\x12\x11\n\tunchanged\x18\x03 \x01(\x04\x12&\n\x08rejected\x18\x04 \x03(\x0b\x32\x14.ring.v1.RejectedRow\"*\n\x0bRejectedRow\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x13RevokeReaderRequest\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x18\n\x16ListCheckpointsRequest\"C\n\x17ListCheckpointsResponse\x12(\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x13.ring.v1.Checkpoint\"\x14\n\x12ListReadersRequest\"7\n\x13ListReadersResponse\x12 \n\x07readers\x18\x01 \x03(\x0b\x32\x0f.ring.v1.Reader2\x8a\x03\n\x0fRegistryService\x12O\n\x11ImportCheckpoints\x12!.ring.v1.ImportCheckpointsRequest\x1a\x17.ring.v1.ImportResponse\x12G\n\rImportReaders\x12\x1d.ring.v1.ImportReadersRequest\x1a\x17.ring.v1.ImportResponse\x12=\n\x0cRevokeReader\x12\x1c.ring.v1.RevokeReaderRequest\x1a\x0f.ring.v1.Reader\x12T\n\x0fListCheckpoints\x12\x1f.ring.v1.ListCheckpointsRequest\x1a .ring.v1.ListCheckpointsResponse\x12H\n\x0bListReaders\x12\x1b.ring.v1.ListReadersRequest\x1a\x1c.ring.v1.ListReadersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,29 +34,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.ring.v1.registry_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHECKPOINT']._serialized_start=102
-  _globals['_CHECKPOINT']._serialized_end=193
-  _globals['_IMPORTCHECKPOINTSREQUEST']._serialized_start=195
-  _globals['_IMPORTCHECKPOINTSREQUEST']._serialized_end=263
-  _globals['_READER']._serialized_start=266
-  _globals['_READER']._serialized_end=422
-  _globals['_READERHEALTH']._serialized_start=425
-  _globals['_READERHEALTH']._serialized_end=707
-  _globals['_IMPORTREADERSREQUEST']._serialized_start=709
-  _globals['_IMPORTREADERSREQUEST']._serialized_end=765
-  _globals['_IMPORTRESPONSE']._serialized_start=767
-  _globals['_IMPORTRESPONSE']._serialized_end=874
-  _globals['_REJECTEDROW']._serialized_start=876
-  _globals['_REJECTEDROW']._serialized_end=918
-  _globals['_REVOKEREADERREQUEST']._serialized_start=920
-  _globals['_REVOKEREADERREQUEST']._serialized_end=976
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=978
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1002
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1004
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1071
-  _globals['_LISTREADERSREQUEST']._serialized_start=1073
-  _globals['_LISTREADERSREQUEST']._serialized_end=1093
-  _globals['_LISTREADERSRESPONSE']._serialized_start=1095
-  _globals['_LISTREADERSRESPONSE']._serialized_end=1150
-  _globals['_REGISTRYSERVICE']._serialized_start=1153
-  _globals['_REGISTRYSERVICE']._serialized_end=1547
+  _globals['_CHECKPOINT']._serialized_end=207
+  _globals['_IMPORTCHECKPOINTSREQUEST']._serialized_start=209
+  _globals['_IMPORTCHECKPOINTSREQUEST']._serialized_end=277
+  _globals['_READER']._serialized_start=280
+  _globals['_READER']._serialized_end=436
+  _globals['_READERHEALTH']._serialized_start=439
+  _globals['_READERHEALTH']._serialized_end=721
+  _globals['_IMPORTREADERSREQUEST']._serialized_start=723
+  _globals['_IMPORTREADERSREQUEST']._serialized_end=779
+  _globals['_IMPORTRESPONSE']._serialized_start=781
+  _globals['_IMPORTRESPONSE']._serialized_end=888
+  _globals['_REJECTEDROW']._serialized_start=890
+  _globals['_REJECTEDROW']._serialized_end=932
+  _globals['_REVOKEREADERREQUEST']._serialized_start=934
+  _globals['_REVOKEREADERREQUEST']._serialized_end=990
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=992
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1016
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1018
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1085
+  _globals['_LISTREADERSREQUEST']._serialized_start=1087
+  _globals['_LISTREADERSREQUEST']._serialized_end=1107
+  _globals['_LISTREADERSRESPONSE']._serialized_start=1109
+  _globals['_LISTREADERSRESPONSE']._serialized_end=1164
+  _globals['_REGISTRYSERVICE']._serialized_start=1167
+  _globals['_REGISTRYSERVICE']._serialized_end=1561
 # @@protoc_insertion_point(module_scope)

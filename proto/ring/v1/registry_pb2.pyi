@@ -36,7 +36,9 @@ class Checkpoint(_message.Message):
     """Degrees, WGS 84."""
     longitude: _builtins.float
     zone: _builtins.str
-    """A part of the city, for filters and reports: [A-Za-z0-9 ._:-]{1,64}, or empty."""
+    """A part of the city, for filters and reports: at most 64 characters, or empty. Left out of an
+    import: as it is.
+    """
     def __init__(
         self,
         *,
@@ -44,13 +46,15 @@ class Checkpoint(_message.Message):
         name: _builtins.str = ...,
         latitude: _builtins.float = ...,
         longitude: _builtins.float = ...,
-        zone: _builtins.str = ...,
+        zone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_zone", b"_zone", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "latitude", b"latitude", "longitude", b"longitude", "name", b"name", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_zone", b"_zone", "code", b"code", "latitude", b"latitude", "longitude", b"longitude", "name", b"name", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
+    _WhichOneofArgType__zone: _TypeAlias = _typing.Literal["_zone", b"_zone"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
 
 Global___Checkpoint: _TypeAlias = Checkpoint  # noqa: Y015
 

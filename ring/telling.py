@@ -1,0 +1,77 @@
+"""Alerts and what became of them, as they are told: read from the log, in order of position.
+
+Always true here: a stretch leaves nothing out, and the same stretch is always told the same.
+"""
+
+from typing import Any, NamedTuple
+
+from eventsourcing.persistence import Notification
+
+from proto.ring.v1 import alert_pb2 as pb
+from ring.alert import Alert
+from ring.application import Ring
+from ring.zones import Zones
+
+RAISED = [Alert.Raised.TOPIC]
+WITH_UPDATES = [Alert.Raised.TOPIC, Alert.Acknowledged.TOPIC, Alert.Resolved.TOPIC]
+_PAGE = 200
+
+
+class Told(NamedTuple):
+    """One message: an alert as it is after the event at `position`."""
+
+    position: int
+    update: bool
+    message: pb.SubscribeResponse
+
+
+class Stretch(NamedTuple):
+    """Everything there is up to a position."""
+
+    told: list[Told]
+    upto: int
+
+
+class Teller:
+    """Reads stretches of one ring's log. For any number of threads."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._zones = Zones(ring)
+
+    def stretch(self, after: int, topics: list[str], limit: int = _PAGE) -> Stretch:
+        """What comes after a position, at most `limit` messages."""
+        log = self._ring.event_log
+        # Looked at before the page, so that the page holds all up to it.
+        head = log.head()
+        page = log.select_notifications(after, limit, None, topics, inclusive_of_start=False)
+        if page:
+            self._zones.catch_up()
+        told = [self._told(notification) for notification in page]
+        last = page[-1].id if page else after
+        return Stretch(told, last if len(page) == limit else max(last, head))
+
+    def message(self, alert: Alert, position: int) -> pb.Alert:
+        """An alert as the world sees it, after the event at `position`."""
+        message = alert.message(self._ring.position(position))
+        message.zone = self._zones.zone(message.sighting.checkpoint, message.raised_at)
+        return message
+
+    def changed(self, alert: Alert, position: int) -> pb.Alert:
+        """As `message`, for an alert that was just changed."""
+        self._zones.catch_up()
+        return self.message(alert, position)
+
+    def _told(self, notification: Notification) -> Told:
+        id_: Any = notification.originator_id
+        raised = notification.topic == Alert.Raised.TOPIC
+        if raised:
+            alert: Alert | None = Alert(id_)
+            assert alert is not None
+            event: Any = self._ring.mapper.to_domain_event(notification)
+            alert.apply(event)
+        else:
+            alert = self._ring.get(Alert, id_, notification.originator_version)
+            assert alert is not None
+        message = self.message(alert, notification.id)
+        return Told(notification.id, not raised, pb.SubscribeResponse(alert=message))
