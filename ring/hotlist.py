@@ -26,7 +26,7 @@ from ring.access import Right
 from ring.errors import InvalidRequest
 from ring.events import Event, EventSourced
 from ring.policy import Policy, checked_policy
-from ring.values import hotlist_id, name_of, plate_of
+from ring.values import hotlist_id, name_of
 
 CHUNK = 5000
 
@@ -241,23 +241,3 @@ class LiveEntries:
             for gone in self.without(set())
             if gone.entry_id in entry_ids or gone.plate in plates
         ]
-
-
-def checked_entry(entry: HotlistEntry) -> HotlistEntry:
-    """The entry with its plate normalised and no id. InvalidRequest where it can't be one."""
-    checked = HotlistEntry()
-    checked.CopyFrom(entry)
-    checked.DiscardUnknownFields()
-    checked.entry_id = ""
-    checked.plate = plate_of(entry.plate)
-    for name in ("valid_from", "expires_at"):
-        at: Timestamp = getattr(entry, name)
-        if entry.HasField(name) and not (
-            -62_135_596_800 <= at.seconds <= 253_402_300_799 and 0 <= at.nanos < 1_000_000_000
-        ):
-            raise InvalidRequest(f"{name} is not a time")
-    if entry.HasField("valid_from") and entry.HasField("expires_at"):
-        begin, end = entry.valid_from, entry.expires_at
-        if (begin.seconds, begin.nanos) >= (end.seconds, end.nanos):
-            raise InvalidRequest("it expires before it is valid")
-    return checked

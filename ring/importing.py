@@ -14,16 +14,18 @@ from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import EntriesStaged
 from ring.access import Caller, Right, check_maker
 from ring.application import Ring
+from ring.checkpoint import Checkpoint
+from ring.entry import checked_entry
 from ring.errors import InvalidRequest, NotFound
 from ring.hotlist import (
     CHUNK,
     Hotlist,
     Import,
     LiveEntries,
-    checked_entry,
 )
 from ring.sharing import reach
 from ring.store import unseal
+from ring.values import checkpoint_id
 
 _NAMED_REJECTS = 1000
 
@@ -85,6 +87,7 @@ class EntriesImport:
         self._import = Import()
         self._kept: set[str] = set()
         self._staged: set[bytes] = set()
+        self._places: dict[str, bool] = {}
         self._chunk: list[HotlistEntry] = []
         self._row = 0
         self._unchanged = 0
@@ -103,6 +106,7 @@ class EntriesImport:
         for row, entry in zip(rows or range(first, self._row + 1), entries, strict=True):
             try:
                 checked = checked_entry(entry)
+                self._check_places(checked)
             except InvalidRequest as error:
                 self._rejected_total += 1
                 if len(self._rejected) < _NAMED_REJECTS:
@@ -142,6 +146,14 @@ class EntriesImport:
             rejected=self._rejected,
             rejected_total=self._rejected_total,
         )
+
+    def _check_places(self, entry: HotlistEntry) -> None:
+        """A watch order for a checkpoint that is none would never be heard of."""
+        for code in entry.checkpoints:
+            if code not in self._places:
+                self._places[code] = self._ring.get(Checkpoint, checkpoint_id(code)) is not None
+            if not self._places[code]:
+                raise InvalidRequest(f"there is no checkpoint {code!r}: see ring checkpoints list")
 
     def _flush(self) -> None:
         if self._chunk:

@@ -22,6 +22,7 @@ from ring.cli.options import Json, Server
 from ring.cli.output import count, print_json, print_line, progress_bar, show_position, to_dict
 from ring.cli.settings import load
 from ring.cli.times import parse_time, timestamp
+from ring.cli.watch_hours import parse_hours
 
 if TYPE_CHECKING:
     import grpc
@@ -52,7 +53,16 @@ Map = Annotated[
     ),
 ]
 _REQUIRED = ("plate",)
-_OPTIONAL = ("reason", "valid_from", "expires_at", "priority", "reference", "region")
+_OPTIONAL = (
+    "reason",
+    "valid_from",
+    "expires_at",
+    "priority",
+    "reference",
+    "region",
+    "checkpoints",
+    "hours",
+)
 # The protocol's bound on one message of an import, and one well under what gRPC takes (4 MiB).
 _CHUNK = 5_000
 _CHUNK_BYTES = 2 << 20
@@ -121,6 +131,10 @@ class _Import:
             entry.valid_from.CopyFrom(timestamp(parse_time(start, self._zone)))
         if end := values.get("expires_at"):
             entry.expires_at.CopyFrom(timestamp(parse_time(end, self._zone, end_of_day=True)))
+        if codes := values.get("checkpoints"):
+            entry.checkpoints.extend(codes.replace(",", " ").split())
+        if hours := values.get("hours"):
+            entry.hours.extend(parse_hours(hours))
         return entry
 
 
@@ -140,10 +154,11 @@ def import_entries(
 ) -> None:
     """Make a file the list, live at once for every read from then on; creates the list.
 
-    Columns: plate, and where there are any reason, valid_from, expires_at, priority, reference,
-    region; --map for a file that calls them otherwise. Times without a zone are in RING_TIME_ZONE,
-    a bare day as expires_at is the end of that day. Bad rows are named by line and left out (exit
-    code 1).
+    Columns: plate (or a pattern: ? is one character, * any run), and where there are any reason,
+    valid_from, expires_at, priority, reference, region, and for a watch order checkpoints ("GP-01
+    GP-02") and hours ("Mon-Fri 22:00-06:00 | Sat 00:00-24:00"); --map for a file that calls them
+    otherwise. Times without a zone are in RING_TIME_ZONE, a bare day as expires_at is the end of
+    that day. Bad rows are named by line and left out (exit code 1).
     """
     from proto.ring.v1.hotlist_pb2 import ImportHeader, ImportMode
 
