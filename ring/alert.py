@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from proto.ring.v1 import alert_pb2
 from proto.ring.v1.common_pb2 import LogPosition
 from proto.ring.v1.events_pb2 import AlertAcknowledged, AlertRaised, AlertResolved
+from ring.confusion import measured
 from ring.errors import InvalidRequest, NotFound, StateForbids
 from ring.events import Event, EventSourced
 
@@ -114,3 +115,18 @@ class Alert(EventSourced):
             look_back_id=raised.look_back_id,
             changes=self.changes,
         )
+
+
+def explanation(read: str, plate: str) -> list[str]:
+    """How the plate read becomes another, change by change; empty where it is the same."""
+    if read == plate:
+        return []
+    return [_told(place, was, is_) for place, was, is_ in measured().changes(plate, read)]
+
+
+def _told(place: int, was: str, is_: str) -> str:
+    if not is_:
+        return f"{was} too many at {place}"
+    if was:
+        return f"{was}→{is_} at {place}"
+    return f"{is_} missing after {place}" if place else f"{is_} missing at the beginning"

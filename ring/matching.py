@@ -7,29 +7,30 @@ the matcher's place in the log is stored in the transaction of the alerts.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from datetime import UTC, tzinfo
 from uuid import UUID
 
 import structlog
 from eventsourcing.persistence import PersistenceError, Tracking
 
-from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import (
     AlertRaised,
     EntriesActivated,
     EntriesStaged,
     HotlistCreated,
+    HotlistPolicyChanged,
     StoredRead,
 )
 from ring import metrics
-from ring.alert import Alert
+from ring.alert import Alert, explanation
 from ring.application import Ring
 from ring.hotlist import Hotlist
-from ring.reads import ReadLog, is_delayed, seen_at, sighting
+from ring.hotlist_index import HotlistIndex, Match
+from ring.reads import ReadLog, is_delayed, sighting
 from ring.store import EventLog, unseal
-from ring.values import alert_id, from_micros, hotlist_id, micros, read_id
+from ring.values import alert_id, from_micros, read_id
 from ring.wakeup import Wakeup
 
 _log = structlog.get_logger(__name__)
@@ -37,81 +38,13 @@ _log = structlog.get_logger(__name__)
 _READ = ReadLog.PlateRead.TOPIC
 _CREATED = Hotlist.Created.TOPIC
 _ACTIVATED = Hotlist.Activated.TOPIC
-LIST_TOPICS = [_CREATED, _ACTIVATED]
+_POLICY_CHANGED = Hotlist.PolicyChanged.TOPIC
+LIST_TOPICS = [_CREATED, _ACTIVATED, _POLICY_CHANGED]
 MATCHER = "matcher"
 _PAGE = 5000
 # How much matching without a hit may be done again after a stop.
 _TRACK_EVERY = 20_000
 _TRACK_SECONDS = 2.0
-
-
-class Match(NamedTuple):
-    """A read's plate is on a list."""
-
-    hotlist: HotlistCreated
-    version: int
-    entry: HotlistEntry
-
-
-class HotlistIndex:
-    """All live entries by plate, as of a position."""
-
-    def __init__(self) -> None:
-        self._lists: list[HotlistCreated] = []
-        self._versions: list[int] = []
-        self._numbers: dict[UUID, int] = {}
-        # plate → (list's number, serialised entry, list's number, ...): a million entries are to
-        # fit, so they stay bytes until one of them matches.
-        self._by_plate: dict[str, tuple[int | bytes, ...]] = {}
-
-    def __len__(self) -> int:
-        return len(self._by_plate)
-
-    def create(self, created: HotlistCreated) -> None:
-        """A new list."""
-        self._numbers[hotlist_id(created.agency, created.name)] = len(self._lists)
-        self._lists.append(created)
-        self._versions.append(0)
-
-    def activate(self, activated: EntriesActivated, staged: Sequence[EntriesStaged]) -> None:
-        """A list's import is live from here on."""
-        number = self._numbers[hotlist_id(activated.agency, activated.name)]
-        self._versions[number] = activated.version
-        index = self._by_plate
-        for chunk in staged:
-            for gone in chunk.removed:
-                left: list[int | bytes] = []
-                for list_number, entry in _pairs(index.get(gone.plate, ())):
-                    if (
-                        list_number != number
-                        or HotlistEntry.FromString(entry).entry_id != gone.entry_id
-                    ):
-                        left += (list_number, entry)
-                if left:
-                    index[gone.plate] = tuple(left)
-                else:
-                    index.pop(gone.plate, None)
-            for added in chunk.added:
-                one: tuple[int | bytes, ...] = (number, added.SerializeToString())
-                there = index.get(added.plate)
-                index[added.plate] = there + one if there else one
-
-    def match(self, stored: StoredRead) -> Iterator[Match]:
-        """The entries that a read hits."""
-        found = self._by_plate.get(stored.read.plate)
-        if not found:
-            return
-        at = micros(seen_at(stored))
-        for number, raw in _pairs(found):
-            hotlist = self._lists[number]
-            if stored.read.confidence < hotlist.confidence_floor:
-                continue
-            entry = HotlistEntry.FromString(raw)
-            if entry.HasField("valid_from") and at < micros(entry.valid_from):
-                continue
-            if entry.HasField("expires_at") and at >= micros(entry.expires_at):
-                continue
-            yield Match(hotlist, self._versions[number], entry)
 
 
 def fold_lists(log: EventLog, index: HotlistIndex, after: int, upto: int) -> None:
@@ -128,6 +61,9 @@ def fold_list(log: EventLog, index: HotlistIndex, topic: str, state: bytes) -> N
     """Folds one event of a list, which has one of LIST_TOPICS, into an index."""
     if topic == _CREATED:
         index.create(HotlistCreated.FromString(unseal(state)))
+        return
+    if topic == _POLICY_CHANGED:
+        index.change_policy(HotlistPolicyChanged.FromString(unseal(state)))
         return
     activated = EntriesActivated.FromString(unseal(state))
     staged = [
@@ -150,24 +86,25 @@ def alert_raised(position: int, stored: StoredRead, match: Match, at: float) -> 
         entry=match.entry,
         sighting=sighting(stored),
         read_position=position,
-        match_probability=stored.read.confidence,
+        match_probability=match.probability,
+        match_path=explanation(stored.read.plate, match.plate),
         delayed=is_delayed(stored),
     )
     return Alert.Raised(id_, 1, body)
 
 
-def _pairs(flat: tuple[int | bytes, ...]) -> Iterator[tuple[int, bytes]]:
-    return zip(flat[::2], flat[1::2], strict=True)  # type: ignore[arg-type]
-
-
 class Matcher:
-    """The thread that raises alerts. `on_alerts` is called after each that were stored."""
+    """The thread that raises alerts. `on_alerts` is called after each that were stored.
+
+    zone: of the hours of watch orders.
+    """
 
     def __init__(
         self,
         ring: Ring,
         wakeup: Wakeup,
         on_alerts: Callable[[], None],
+        zone: tzinfo = UTC,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._ring = ring
@@ -175,7 +112,8 @@ class Matcher:
         self._wakeup = wakeup
         self._on_alerts = on_alerts
         self._now = now
-        self._index = HotlistIndex()
+        self._zone = zone
+        self._index = HotlistIndex(zone)
         self._stopping = threading.Event()
         self._stepping = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="matcher", daemon=True)
@@ -200,7 +138,7 @@ class Matcher:
         """Nothing is matched meanwhile; afterwards it starts again from the place in the log."""
         with self._stepping:
             yield
-            self._index = HotlistIndex()
+            self._index = HotlistIndex(self._zone)
             self.position = self._tracked = self._log.max_tracking_id(MATCHER) or 0
             fold_lists(self._log, self._index, 0, self.position)
         self._wakeup.notify()
