@@ -46,6 +46,7 @@ from ring.rpc.errors import ErrorInterceptor
 from ring.rpc.health import Watch
 from ring.rpc.hotlists import HotlistService
 from ring.rpc.ingest import IngestService
+from ring.rpc.look_back import LookBacks
 from ring.rpc.operations import OperationsService
 from ring.rpc.readers import Readers
 from ring.rpc.registry import RegistryService
@@ -98,7 +99,8 @@ class WriteProcess:
             lambda _: self.log_grew.notify(),
             asyncio.get_running_loop(),
         )
-        self.matcher = Matcher(self.ring, self.log_grew, self.alerts_changed.notify)
+        zone, on_alerts = ZoneInfo(settings.time_zone), self.alerts_changed.notify
+        self.matcher = Matcher(self.ring, self.log_grew, on_alerts, zone)
         readers = Readers()
         self.silence = SilenceWatch(self.ring, self.directory, readers, settings.reader_silence)
         pictures = Pictures(data / "pictures")
@@ -106,7 +108,10 @@ class WriteProcess:
         self.ingest = IngestService(self.ring, self.committer, pictures, readers)
         patience = settings.subscriber_patience.total_seconds()
         self.alerts = AlertService(self.ring, self.alerts_changed, patience)
-        self.hotlists = HotlistService(self.ring, self.log_grew)
+        self.look_backs = LookBacks(
+            self.ring, self.matcher, channel, on_alerts, settings.look_back, zone
+        )
+        self.hotlists = HotlistService(self.ring, self.log_grew, self.look_backs)
         self.registry = RegistryService(self.ring, self.directory, readers, self.committer.revoke)
         self.checks = health.aio.HealthServicer()
         self.watch = Watch(
@@ -192,6 +197,7 @@ async def _write(options: argparse.Namespace, settings: Settings) -> None:
                 tasks = [
                     asyncio.create_task(process.silence.run()),
                     asyncio.create_task(process.watch.run()),
+                    asyncio.create_task(process.look_backs.run()),
                 ]
                 print(f"listening on {address}:{bound}", flush=True)
                 _log.info("serving", version=__version__, data=str(options.data))

@@ -118,7 +118,7 @@ class _Near:
         once = twice = _loosened(wanted.patterns) if wanted.changes else wanted.patterns
         if wanted.changes == 2:
             twice = _loosened(once)
-        elif wanted.changes > 2:
+        elif wanted.changes > 2 and (wanted.plates or wanted.patterns):
             # Too many to look for: what is unsure may be anything.
             twice = frozenset((_ANY,))
         self._near_patterns, self._far_patterns = _expression(once), _expression(twice)

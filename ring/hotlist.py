@@ -22,6 +22,7 @@ from proto.ring.v1.events_pb2 import (
     RemovedEntry,
 )
 from proto.ring.v1.hotlist_pb2 import HotlistKind, HotlistPolicy
+from proto.ring.v1.look_back_pb2 import LookBack
 from ring.access import Right
 from ring.errors import InvalidRequest
 from ring.events import Event, EventSourced
@@ -112,8 +113,10 @@ class Hotlist(EventSourced):
             )
             self.trigger(self.PolicyChanged, body)
 
-    def activate(self, staged: "Import", by: str, at: Timestamp) -> None:
-        """Makes an import live."""
+    def activate(
+        self, staged: "Import", by: str, at: Timestamp, look_back: LookBack | None = None
+    ) -> None:
+        """Makes an import live; `look_back`: how to look back for what it adds."""
         self.trigger(
             self.Activated,
             EntriesActivated(
@@ -127,6 +130,7 @@ class Hotlist(EventSourced):
                 removed=staged.removed,
                 entries=self.entries + staged.added - staged.removed,
                 digest=staged.digest(),
+                look_back=look_back,
                 by=by,
             ),
         )

@@ -12,6 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import EntriesStaged
+from proto.ring.v1.hotlist_pb2 import HotlistKind
+from proto.ring.v1.look_back_pb2 import LookBack
 from ring.access import Caller, Right, check_maker
 from ring.application import Ring
 from ring.checkpoint import Checkpoint
@@ -25,7 +27,7 @@ from ring.hotlist import (
 )
 from ring.sharing import reach
 from ring.store import unseal
-from ring.values import checkpoint_id
+from ring.values import checkpoint_id, look_back_id
 
 _NAMED_REJECTS = 1000
 
@@ -41,6 +43,7 @@ class Summary:
     unchanged: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
     rejected_total: int = 0
+    look_back_id: str = ""
 
 
 def live_entries(ring: Ring, hotlist: Hotlist) -> LiveEntries:
@@ -69,10 +72,12 @@ class EntriesImport:
         replace: bool,
         create: bool,
         at: Timestamp,
+        look_back: LookBack | None = None,
     ) -> None:
         self._ring = ring
         self._by = caller.name
         self._at = at
+        self._look_back = look_back
         self._replace = replace
         try:
             self._hotlist = reach(ring, caller, agency, name, Right.CHANGE)
@@ -134,7 +139,7 @@ class EntriesImport:
             for start in range(0, len(gone), CHUNK):
                 self._import.stage([], gone[start : start + CHUNK], self._at)
         if self._import.version:
-            self._hotlist.activate(self._import, self._by, self._at)
+            self._hotlist.activate(self._import, self._by, self._at, self._looks_back())
         # A new list is stored even where nothing goes live.
         position = self._ring.store(self._import, self._hotlist)
         return Summary(
@@ -145,7 +150,19 @@ class EntriesImport:
             unchanged=self._unchanged,
             rejected=self._rejected,
             rejected_total=self._rejected_total,
+            look_back_id=str(look_back_id(str(self._import.id))) if self._looks_back() else "",
         )
+
+    def _looks_back(self) -> LookBack | None:
+        """How to look back for what was added; None where there is nothing to raise."""
+        is_alert = self._hotlist.created.kind == HotlistKind.HOTLIST_KIND_ALERT
+        if self._look_back is None or not self._import.added or not is_alert:
+            return None
+        result = LookBack()
+        result.CopyFrom(self._look_back)
+        if not result.HasField("purpose"):
+            result.purpose.case_number = str(self._import.id)
+        return result
 
     def _check_places(self, entry: HotlistEntry) -> None:
         """A watch order for a checkpoint that is none would never be heard of."""

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"
     # who entered longer ago is presumed to have left
     max_visit: timedelta = timedelta(hours=72)
+    # how far making hotlist entries live looks back, where the import does not say; 0: not at all
+    look_back: timedelta = Field(default=timedelta(days=31), ge=timedelta())
     # a reader not heard for longer is noted as silent
     reader_silence: timedelta = timedelta(minutes=5)
     # a subscriber that takes nothing for longer is ended, and may resume
@@ -32,6 +34,12 @@ class Settings(BaseSettings):
 
     # HOST:PORT where Prometheus finds /metrics; empty: nowhere
     metrics: str = ""
+
+    @field_validator("look_back", mode="before")
+    @classmethod
+    def _nothing(cls, value: object) -> object:
+        # Elsewhere a duration without a unit is none.
+        return timedelta() if value == "0" else value
 
     @field_validator("metrics")
     @classmethod

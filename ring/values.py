@@ -119,6 +119,11 @@ def hotlist_id(agency: str, name: str) -> UUID:
     return uuid5(NAMESPACE, f"hotlist:{agency}/{name}")
 
 
+def look_back_id(import_id: str) -> UUID:
+    """Identity of the looking back for what an import added."""
+    return uuid5(NAMESPACE, f"look-back:{import_id}")
+
+
 def alert_id(read: str, entry: str) -> UUID:
     """Identity of the alert of one read and one entry, as Alert.alert_id promises it."""
     return uuid5(NAMESPACE, f"{read}/{entry}")

@@ -16,6 +16,7 @@ from ring.importing import EntriesImport, remove_entries
 from ring.policy import checked_policy
 from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
+from ring.rpc.look_back import LookBacks
 from ring.sharing import change_policy, grant, revoke_grant, visible_hotlists
 from ring.values import normalise_plate
 from ring.wakeup import Wakeup
@@ -24,9 +25,10 @@ from ring.wakeup import Wakeup
 class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
     """The servicer. `wakeup` tells the matcher that a list changed."""
 
-    def __init__(self, ring: Ring, wakeup: Wakeup) -> None:
+    def __init__(self, ring: Ring, wakeup: Wakeup, look_backs: LookBacks) -> None:
         self._ring = ring
         self._wakeup = wakeup
+        self._look_backs = look_backs
 
     async def CreateHotlist(  # noqa: N802
         self, request: pb.CreateHotlistRequest, context: Any
@@ -97,6 +99,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
                 "import again"
             ) from None
         self._wakeup.notify()
+        self._look_backs.notify()
         return pb.ImportEntriesResponse(
             hotlist=_message(summary.hotlist, caller),
             added=summary.added,
@@ -105,6 +108,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             rejected=[pb.RejectedEntry(row=row, reason=why) for row, why in summary.rejected],
             rejected_total=summary.rejected_total,
             position=self._ring.position(summary.position),
+            look_back_id=summary.look_back_id,
         )
 
     def _begin(self, caller: Caller, request: pb.ImportEntriesRequest) -> EntriesImport:
@@ -121,6 +125,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             replace=header.mode == pb.IMPORT_MODE_REPLACE,
             create=header.create,
             at=now(),
+            look_back=self._look_backs.asked(header),
         )
 
     async def RemoveEntries(  # noqa: N802

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ring import alert, checkpoint, hotlist, reader, reads
+from ring import alert, checkpoint, hotlist, look_back, reader, reads
 from ring.events import topics
 from tests.conftest import ROOT
 
@@ -92,7 +92,7 @@ def test_sql_lies_in_sql_files() -> None:
 
 
 def test_topics_are_what_they_have_always_been() -> None:
-    for module in (alert, checkpoint, hotlist, reader, reads):
+    for module in (alert, checkpoint, hotlist, look_back, reader, reads):
         assert module
     assert {topic: event.BODY.DESCRIPTOR.name for topic, event in topics().items()} == {
         "ring.read": "StoredRead",
@@ -111,6 +111,9 @@ def test_topics_are_what_they_have_always_been() -> None:
         "ring.hotlist.granted": "HotlistGranted",
         "ring.hotlist.grant_revoked": "HotlistGrantRevoked",
         "ring.hotlist.policy_changed": "HotlistPolicyChanged",
+        "ring.look_back.started": "LookBackStarted",
+        "ring.look_back.advanced": "LookBackAdvanced",
+        "ring.look_back.ended": "LookBackAdvanced",
         "ring.alert.raised": "AlertRaised",
         "ring.alert.acknowledged": "AlertAcknowledged",
         "ring.alert.resolved": "AlertResolved",
