@@ -16,12 +16,13 @@ them passes less often than the reader assumes, and counts for as much less.
 
 from collections.abc import Sequence
 from functools import cache
-from math import prod
+from operator import itemgetter
+from typing import NamedTuple
 
 from proto.ring.v1.ingest_pb2 import CharacterCandidates, PlateRead
 from ring.confusion import measured
 
-LEAST = 0.01
+LEAST = 0.02
 """Probability under which a plate is not considered; no threshold is lower."""
 LISTED_SHARE = 0.002
 """Share of the traffic that a list's vehicles are: 6,100 of 3.1 million reads a day in Buenos Aires
@@ -39,15 +40,22 @@ Rivals = Sequence[tuple[str, float]]
 def plausible(read: PlateRead) -> dict[str, float]:
     """The plates that the vehicle may have, with the probability of each; the one read comes first.
 
-    Of the others, those with at least LEAST, by the likeliest way through the places: 100 at most.
+    Of the others, those with at least LEAST, by the likeliest way through the places: 50 at most.
     The read is one that `ring.reads.judge` found good.
     """
     plate, confidence = read.plate, read.confidence
     posterior = read.posterior
     symbols = _aligned(plate, posterior) if posterior else None
-    shares = [_own_share(s, c) for s, c in zip(symbols, posterior, strict=True)] if symbols else ()
-    whole = prod(shares)
-    if symbols is None or whole > 1.0 - _CERTAIN:
+    if symbols is None:
+        return _confused(plate, confidence)
+    whole, shares, places = 1.0, [], list(posterior)
+    for symbol, candidates in zip(symbols, places, strict=True):
+        share = candidates.probabilities[0]
+        if share <= _MAJORITY or candidates.characters[0] != symbol:
+            share = _row(symbol, candidates)[symbol]
+        whole *= share
+        shares.append(share)
+    if whole > 1.0 - _CERTAIN:
         return _confused(plate, confidence)
     own = min(whole, confidence)
     base = _base(own, whole)
@@ -55,10 +63,12 @@ def plausible(read: PlateRead) -> dict[str, float]:
         return {plate: own}
     least = LEAST / base
     rivals = [
-        () if 1.0 - share < least * share else _rivals(symbol, candidates)
-        for symbol, share, candidates in zip(symbols, shares, posterior, strict=True)
+        (place, found)
+        for place, share in enumerate(shares)
+        if 1.0 - share >= least * share
+        and (found := _rivals(symbols[place], places[place], share, least))
     ]
-    return _spelled(plate, own, base, symbols, rivals)
+    return _spelled(plate, own, base, symbols, rivals) if rivals else {plate: own}
 
 
 def weight(share: float, plates: int) -> float:
@@ -95,11 +105,20 @@ def _confused(plate: str, confidence: float) -> dict[str, float]:
     """What a plate may be by the confusion model, where the reader says only how sure it is."""
     if 1.0 - confidence < LEAST:
         return {plate: confidence}
-    symbols = ["", *(symbol for character in plate for symbol in (character, ""))]
-    places = [_behind(symbol) for symbol in symbols]
-    whole = prod(share for share, _ in places)
+    whole, highest = _behind("").share ** (len(plate) + 1), _behind("").highest
+    for character in plate:
+        behind = _behind(character)
+        whole *= behind.share
+        highest = max(highest, behind.highest)
     base = _base(confidence, whole)
-    rivals = [others for _, others in places]
+    if base * highest < LEAST:
+        return {plate: confidence}
+    symbols = ["", *(symbol for character in plate for symbol in (character, ""))]
+    rivals = [
+        (place, behind.rivals)
+        for place, behind in enumerate(map(_behind, symbols))
+        if base * behind.highest >= LEAST
+    ]
     return _spelled(plate, confidence, base, symbols, rivals)
 
 
@@ -111,33 +130,52 @@ def _base(own: float, whole: float) -> float:
     return (1.0 - own) * whole / (1.0 - whole)
 
 
+class _Behind(NamedTuple):
+    """What may be true where a character is read. share: of the times that it is itself.
+
+    rivals: what else, relative to that; highest: of the likeliest of them.
+    """
+
+    share: float
+    highest: float
+    rivals: Rivals
+
+
 @cache
-def _behind(symbol: str) -> tuple[float, Rivals]:
-    """Share of a character that it is read rightly, and what else it may be, relative to that."""
+def _behind(symbol: str) -> _Behind:
     behind = measured().behind[symbol]
-    return 1.0 / (1.0 + sum(behind.values())), sorted(behind.items(), key=lambda item: -item[1])
+    rivals = sorted(behind.items(), key=_ratio, reverse=True)
+    return _Behind(1.0 / (1.0 + sum(behind.values())), rivals[0][1], rivals)
 
 
 def _spelled(
-    plate: str, own: float, base: float, symbols: Sequence[str], rivals: Sequence[Rivals]
+    plate: str,
+    own: float,
+    base: float,
+    symbols: Sequence[str],
+    rivals: Sequence[tuple[int, Rivals]],
 ) -> dict[str, float]:
     """Every plate that the places spell with at least LEAST. base: weight of the plate read.
 
-    rivals: of each place, what else may stand there, relative to its symbol, the likeliest first.
+    rivals: of some places, what else may stand there, relative to its symbol, the likeliest first.
     """
-    likeliest = max((others[0][1] for others in rivals if others), default=0.0)
+    likeliest = max(others[0][1] for _, others in rivals)
     if base * likeliest > own:
         base = own / likeliest  # no other plate is likelier than the one read
-    ways = [("", base)]
-    for symbol, others in zip(symbols, rivals, strict=True):
-        grown = [(text + symbol, weight) for text, weight in ways]
-        for rival, ratio in others:
-            if base * ratio < LEAST:
-                break
-            grown += [
-                (text + rival, weight * ratio) for text, weight in ways if weight * ratio >= LEAST
+    straight = len(symbols) == len(plate)
+    # From the right, so that the places further left stay where they are.
+    ways = [(plate, base)]
+    for place, others in reversed(rivals):
+        likely = [rival for rival in others if base * rival[1] >= LEAST]
+        if likely:
+            start = place if straight else sum(map(len, symbols[:place]))
+            end = start + len(symbols[place])
+            ways += [
+                (text[:start] + rival + text[end:], weight * ratio)
+                for text, weight in ways
+                for rival, ratio in likely
+                if weight * ratio >= LEAST
             ]
-        ways = grown
     found = {plate: own}
     for text, weight in ways:
         if text != plate and weight > found.get(text, 0.0):
@@ -145,28 +183,30 @@ def _spelled(
     return found
 
 
-def _own_share(symbol: str, candidates: CharacterCandidates) -> float:
-    """The probability of what stands at a place in the plate read."""
-    first: float = candidates.probabilities[0]
-    if first > _MAJORITY and candidates.characters[0] == symbol:
-        return first
-    return _row(symbol, candidates)[symbol]
+def _rivals(symbol: str, candidates: CharacterCandidates, share: float, least: float) -> Rivals:
+    """What else may stand at a place, relative to what does in the plate read; at least `least`.
+
+    share: of what does.
+    """
+    row = _row(symbol, candidates, least * share)
+    del row[symbol]
+    found = [(other, said / share) for other, said in row.items() if said >= least * share]
+    return sorted(found, key=_ratio, reverse=True) if len(found) > 1 else found
 
 
-def _rivals(symbol: str, candidates: CharacterCandidates) -> Rivals:
-    """What else may stand at a place, relative to what does in the plate read."""
-    row = _row(symbol, candidates)
-    own = row.pop(symbol)
-    return sorted(((other, share / own) for other, share in row.items()), key=lambda i: -i[1])
+_ratio = itemgetter(1)
 
 
-def _row(symbol: str, candidates: CharacterCandidates) -> dict[str, float]:
-    """A place's probabilities, of all characters; "" is none. `symbol` has no less than another."""
+def _row(symbol: str, candidates: CharacterCandidates, least: float = 0.0) -> dict[str, float]:
+    """A place's probabilities, of all characters; "" is none. `symbol` has no less than another.
+
+    Characters that the place does not name may be left out where they have less than `least`.
+    """
     row: dict[str, float] = dict(zip(candidates.characters, candidates.probabilities, strict=True))
     if "_" in row:
         row[""] = row.pop("_")
     left = 1.0 - sum(row.values())
-    if left > 0.0:
+    if left > least or (left > 0.0 and symbol not in row):
         unnamed = {t: r for t, r in measured().behind[symbol].items() if t not in row}
         if symbol not in row:
             unnamed[symbol] = 1.0

@@ -90,6 +90,6 @@ def checked_policy(asked: HotlistPolicy, floor: float | None = None) -> HotlistP
 
 
 def _check(what: str, value: float, least: float) -> None:
-    # What a client writes as 0.01 is a little less as a float of 32 bits.
+    # What a client writes as 0.02 is a little less as a float of 32 bits.
     if not least - 1e-6 <= value <= 1.0:
         raise InvalidRequest(f"the {what} {value:g} is outside {least:g}..1")

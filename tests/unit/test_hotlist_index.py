@@ -144,9 +144,9 @@ PATTERNS = st.text(alphabet="O0?*", min_size=1, max_size=4).filter(lambda t: set
 POLICIES = st.fixed_dictionaries(
     {},
     optional={
-        "threshold": st.sampled_from([0.01, 0.1, 0.3, 1.0]),
+        "threshold": st.sampled_from([0.02, 0.1, 0.3, 1.0]),
         "confidence_floor": st.sampled_from([0.0, 0.5, 0.9]),
-        "priority_thresholds": st.just({"high": 0.02}),
+        "priority_thresholds": st.just({"high": 0.05}),
         "listed_share": st.sampled_from([1e-8, 1e-7, 0.002]),
     },
 )
@@ -228,7 +228,7 @@ def test_a_list_is_matched_the_same_whatever_others_hold() -> None:
     for lists in (alone, beside):
         lists.create("police", "stolen", listed_share=1e-8)
         lists.add("police", "stolen", *entries("AB120CD", "XX11111", "XX11112"))
-    beside.create("customs", "wanted", threshold=0.01)
+    beside.create("customs", "wanted", threshold=0.02)
     beside.add("customs", "wanted", *entries("AB12OCD", "AB12DCD", "AB1????", "*0CD"))
     beside.create("customs", "known", HOTLIST_KIND_ALLOW)
     beside.add("customs", "known", *entries("AB12OCD"))

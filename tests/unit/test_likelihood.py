@@ -124,8 +124,8 @@ def test_what_a_place_leaves_goes_where_the_model_of_confusions_has_it() -> None
 
 
 def test_an_unsure_confidence_holds_over_a_sure_posterior() -> None:
-    rows = [{"A": 0.98, "4": 0.02}, {"B": 0.96, "8": 0.04}]
-    sure = plausible(read("AB", 0.98 * 0.96, *rows))
+    rows = [{"A": 0.96, "4": 0.04}, {"B": 0.94, "8": 0.06}]
+    sure = plausible(read("AB", 0.96 * 0.94, *rows))
     unsure = plausible(read("AB", 0.7, *rows))
     assert unsure["AB"] == pytest.approx(0.7)
     assert unsure["A8"] / unsure["4B"] == pytest.approx(sure["A8"] / sure["4B"], rel=0.01)
