@@ -35,7 +35,7 @@ _OUTCOMES = {
 }
 
 
-# After a group of a few messages the next one gathers for so long: fewer commits, and the matcher
+# After a group of a few reads the next one gathers for so long: fewer commits, and the matcher
 # comes to write in between. A message that comes in quiet times does not wait for it.
 _FEW = 20
 _BREATH_SECONDS = 0.002
@@ -107,7 +107,7 @@ class Committer:
             for work in group:
                 self._take(work)
             self._commit()
-            if len(group) < _FEW:
+            if sum(work.size for work in group) < _FEW:
                 self._closing.wait(_BREATH_SECONDS)
 
     def _take(self, work: _Work) -> None:

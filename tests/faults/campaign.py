@@ -17,17 +17,10 @@ import psutil
 
 from lpr.spool_file import inspect
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from proto.ring.v1.operations_pb2 import (
-    GetStatusRequest,
-    GetStatusResponse,
-    RebuildRequest,
-    ReconcileProgress,
-    ReconcileRequest,
-)
-from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
 from ring.store import open_log
 from tests.acceptance.test_spine import Subscriber
 from tests.conftest import Postgres, Server
+from tests.faults.accounts import reconcile, status
 from tests.faults.conftest import FeedingReader, plates, register, stored_in, until
 from tests.faults.feeding_reader import plate
 from tests.integration.test_alerts import import_entries
@@ -38,21 +31,6 @@ EACH = 600
 """Reads of one reader in one round; they take more than a second to come."""
 _WANTED_EVERY = 40
 _CHUNK, _PAUSE = 20, 0.04
-
-
-def accounts(server: Server) -> ReconcileProgress:
-    """What `ring reconcile` is told."""
-    with server.channel() as channel:
-        *_, last = OperationsServiceStub(channel).Reconcile(ReconcileRequest(), timeout=60)
-    return last
-
-
-def rebuilt(server: Server) -> str:
-    """The outcome of `ring rebuild --verify`."""
-    with server.channel() as channel:
-        request = RebuildRequest(verify_only=True)
-        *_, last = OperationsServiceStub(channel).Rebuild(request, timeout=120)
-    return last.outcome
 
 
 class Campaign:
@@ -137,33 +115,18 @@ class Campaign:
     def _check(self) -> None:
         """Everything that was ever sent is there, once, wherever it must be."""
         first, last = (self._rounds - 1) * EACH + 1, self._rounds * EACH
-        epochs: list[str] = []
+        truth = {}
         for reader in READERS:
             (epoch,) = inspect(self._folder / reader).epochs
-            epochs.append(epoch.uuid)
+            truth[reader, epoch.uuid] = range(1, last + 1)
             kept = plates(stored_in(self._log, reader, epoch.uuid, first - 1))
             assert kept == [plate(reader[1].upper(), n) for n in range(first, last + 1)], reader
         # What the last reads raise comes behind them.
         sent = self._log.head()
-        until(lambda: self._status().matched.position >= sent, 60)
+        until(lambda: status(self.server).matched.position >= sent, 60)
         head = self._log.head()
         until(lambda: self._subscriber.reached(head), 60)
         expected = Counter(one for one in self._wanted if int(one[1:]) <= last)
         seen = Counter(alert.sighting.plate for alert in self._subscriber.alerts)
         assert (expected - seen, seen - expected) == (Counter(), Counter()), "lost, twice"
-        account = self._account()
-        assert account.complete, account
-        done = {a.epoch: (a.stored, a.projected) for a in account.accounts}
-        assert done == dict.fromkeys(epochs, (last, last))
-        assert rebuilt(self.server) == "equal"
-
-    def _account(self) -> ReconcileProgress:
-        # A read process that was killed takes a moment to come back.
-        until(lambda: self._status().read_side == "ok", 60)
-        return accounts(self.server)
-
-    def _status(self) -> GetStatusResponse:
-        with self.server.channel() as channel:
-            stub = OperationsServiceStub(channel)
-            status: GetStatusResponse = stub.GetStatus(GetStatusRequest(), timeout=30)
-        return status
+        reconcile(self.server, truth)

@@ -12,7 +12,7 @@ import pytest
 from proto.ring.v1.operations_pb2 import GetStatusRequest
 from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
 from tests.conftest import Server, ServerFactory
-from tests.faults.campaign import accounts
+from tests.faults.accounts import accounts
 from tests.faults.conftest import ReaderFactory, plates, register, stored, until
 from tests.faults.feeding_reader import plate
 from tests.vendor import Client, read
