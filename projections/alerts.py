@@ -41,6 +41,7 @@ def match_row(body: AlertRaised) -> dict[str, Any]:
         "match_probability": body.match_probability,
         "match_path": pa.scalar(list(body.match_path), pa.list_(pa.string())),
         "delayed": body.delayed,
+        "look_back_id": body.look_back_id,
     }
 
 

@@ -5,7 +5,7 @@ gives the same rows again, and the tables drop what comes twice; an event that c
 the stretch before it, so it holds nothing back but what comes after it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,16 @@ IGNORED = frozenset(
         "ring.hotlist.created",
         "ring.hotlist.staged",
         "ring.hotlist.activated",
+        "ring.hotlist.granted",
+        "ring.hotlist.grant_revoked",
         "ring.look_back.started",
         "ring.look_back.advanced",
         "ring.look_back.ended",
+        "ring.webhook.added",
+        "ring.webhook.removed",
+        "ring.webhook.given_up",
+        "ring.webhook.resend_asked",
+        "ring.webhook.resent",
     }
 )
 
@@ -173,9 +180,9 @@ class Batches:
         for position, topic, state in events:
             body = unseal(state)
             if topic not in IGNORED:
-                table, row_of = _ROWS[topic]
                 at = {"log": self._log_id, "position": position}
-                tables.setdefault(table, []).append(row_of(body) | at)
+                for table, row in _ROWS[topic](body):
+                    tables.setdefault(table, []).append(row | at)
         return [(table, pa.Table.from_pylist(rows)) for table, rows in tables.items()]
 
 
@@ -203,34 +210,28 @@ def _readable(events: Sequence[Stored]) -> tuple[Sequence[Stored], UnknownEventE
     raise AssertionError("one event can't be read")
 
 
-def _checkpoint_row(body: CheckpointPlaced) -> dict[str, Any]:
-    return {
-        "code": body.code,
-        "name": body.name,
-        "latitude": body.latitude,
-        "longitude": body.longitude,
-        "placed_at": pa.scalar(micros(body.at), _TIME),
-    }
+def _checkpoint_rows(raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    body = CheckpointPlaced.FromString(raw)
+    place = {"code": body.code, "placed_at": pa.scalar(micros(body.at), _TIME)}
+    yield (
+        "checkpoints",
+        place | {"name": body.name, "latitude": body.latitude, "longitude": body.longitude},
+    )
+    if body.HasField("zone"):
+        yield "checkpoint_zones", place | {"zone": body.zone}
 
 
-_ROWS: dict[str, tuple[str, Callable[[bytes], dict[str, Any]]]] = {
-    "ring.alert.raised": ("hotlist_matches", lambda b: match_row(AlertRaised.FromString(b))),
-    "ring.alert.acknowledged": (
-        "hotlist_match_states",
-        lambda b: state_row(AlertAcknowledged.FromString(b)),
-    ),
-    "ring.alert.resolved": (
-        "hotlist_match_states",
-        lambda b: state_row(AlertResolved.FromString(b)),
-    ),
-    "ring.checkpoint.registered": (
-        "checkpoints",
-        lambda b: _checkpoint_row(CheckpointPlaced.FromString(b)),
-    ),
-    "ring.checkpoint.moved": (
-        "checkpoints",
-        lambda b: _checkpoint_row(CheckpointPlaced.FromString(b)),
-    ),
+# Topic → the (table, row) pairs that an event adds.
+_ROWS: dict[str, Callable[[bytes], Iterable[tuple[str, dict[str, Any]]]]] = {
+    "ring.alert.raised": lambda raw: [("hotlist_matches", match_row(AlertRaised.FromString(raw)))],
+    "ring.alert.acknowledged": lambda raw: [
+        ("hotlist_match_states", state_row(AlertAcknowledged.FromString(raw)))
+    ],
+    "ring.alert.resolved": lambda raw: [
+        ("hotlist_match_states", state_row(AlertResolved.FromString(raw)))
+    ],
+    "ring.checkpoint.registered": _checkpoint_rows,
+    "ring.checkpoint.moved": _checkpoint_rows,
 }
 _KNOWN = {READ, *IGNORED, *_ROWS}
 

@@ -13,9 +13,12 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from projections.answering import City
 from projections.clickhouse import ClickHouse
 from projections.read_side import READERS, ReadSide
-from projections.service import City, Investigation, Projections
+from projections.reports import AlertReports
+from projections.service import Investigation, Projections
+from proto.ring.v1.incident_pb2_grpc import add_AlertReportServiceServicer_to_server
 from proto.ring.v1.investigation_pb2_grpc import add_InvestigationServiceServicer_to_server
 from proto.ring.v1.operations_pb2_grpc import add_ProjectionServiceServicer_to_server
 from ring.rpc.errors import ErrorInterceptor
@@ -48,6 +51,7 @@ async def run(
     threads = ThreadPoolExecutor(READERS + 1, thread_name_prefix="question")
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
     add_InvestigationServiceServicer_to_server(Investigation(side, threads, city), server)
+    add_AlertReportServiceServicer_to_server(AlertReports(side, threads, city), server)
     add_ProjectionServiceServicer_to_server(Projections(side, threads), server)
     checks = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

@@ -9,16 +9,13 @@ ring/confusion.py, looks those up, and ranks what it finds by the reads' own pos
 have them, else by the model.
 """
 
-import base64
-import binascii
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
 from projections.clickhouse import Client, Row
 from projections.likeness import Likeness, from_posteriors, likeness_of
+from projections.paging import Turn, digest
 from projections.requests import EARLIEST, LATEST, Filter, Span, filter_of, span_of
 from proto.ring.v1.investigation_pb2 import (
     PlateSummary,
@@ -44,9 +41,12 @@ class Page:
     span: Span
     asked: Filter
     size: int
-    question: str
-    after: str
-    pins: Mapping[str, int] | None
+    turn: Turn
+
+    @property
+    def after(self) -> str:
+        """The last plate of the page before."""
+        return str(self.turn.after[0]) if self.turn.after else ""
 
 
 def page_of(request: SearchPlatesRequest) -> Page:
@@ -66,15 +66,11 @@ def page_of(request: SearchPlatesRequest) -> Page:
         region=request.region,
         min_confidence=request.min_confidence,
     )
-    question = hashlib.sha256(
-        json.dumps([pattern, request.fuzzy, span.start, span.end, astuple(asked)]).encode()
-    ).hexdigest()[:32]
+    question = digest([pattern, request.fuzzy, span.start, span.end, astuple(asked)])
     likeness = likeness_of(pattern) if request.fuzzy else None
-    after, pins = "", None
-    if request.page_token:
-        after, pins = _token_of(request.page_token, question)
+    turn = Turn.of(request.page_token, question)
     size = min(request.page_size or _DEFAULT_SIZE, _MOST)
-    return Page(like_of(pattern), likeness, span, asked, size, question, after, pins)
+    return Page(like_of(pattern), likeness, span, asked, size, turn)
 
 
 def like_of(pattern: str) -> str:
@@ -84,12 +80,7 @@ def like_of(pattern: str) -> str:
 
 def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
     """Answers a page, in order of plate. InvalidRequest on a token of a log that is not here."""
-    here = {str(log): int(position) for log, position in client.rows("queries/positions")}
-    pins = here if page.pins is None else page.pins
-    if not pins.keys() <= here.keys():
-        raise InvalidRequest(
-            "page_token is of a log that is no longer followed: ask for the first page again"
-        )
+    pins = page.turn.pinned(client)
     if not pins:
         return SearchPlatesResponse()
     asked: dict[str, Any] = {
@@ -135,7 +126,7 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
     ]
     token = ""
     if len(rows) > page.size:
-        token = _token(summaries[-1].plate, pins, page.question)
+        token = page.turn.token([summaries[-1].plate], pins)
     return SearchPlatesResponse(plates=summaries, next_page_token=token)
 
 
@@ -150,25 +141,3 @@ def _rows(client: Client, page: Page, asked: dict[str, Any]) -> Sequence[Row]:
         start=page.span.start,
         end=page.span.end,
     )
-
-
-def _token(after: str, pins: Mapping[str, int], question: str) -> str:
-    text = json.dumps([1, after, dict(pins), question], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _token_of(token: str, question: str) -> tuple[str, dict[str, int]]:
-    bad = InvalidRequest(
-        "page_token is not one that this search gave: send next_page_token of the page before, "
-        "with the same question"
-    )
-    try:
-        value = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
-        raise bad from None
-    match value:
-        case [1, str(after), dict(pins), str(asked)] if asked == question and all(
-            isinstance(p, int) and 0 <= p < 1 << 63 for p in pins.values()
-        ):
-            return after, pins
-    raise bad

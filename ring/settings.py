@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     max_visit: timedelta = timedelta(hours=72)
     # how far making hotlist entries live looks back, where the import does not say; 0: not at all
     look_back: timedelta = Field(default=timedelta(days=31), ge=timedelta())
+    # sightings of a vehicle under one entry that are further apart are two incidents
+    incident_gap: timedelta = Field(default=timedelta(hours=6), gt=timedelta())
     # a reader not heard for longer is noted as silent
     reader_silence: timedelta = timedelta(minutes=5)
     # a subscriber that takes nothing for longer is ended, and may resume

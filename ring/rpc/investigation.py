@@ -68,7 +68,7 @@ class Forwarder:
             try:
                 answer: bytes = await call(raw, timeout=context.time_remaining())
             except grpc.aio.AioRpcError as error:
-                await _pass_on(error, context)
+                await pass_on(error, context)
                 raise
             return answer
 
@@ -83,7 +83,7 @@ class Forwarder:
                 async for part in call(raw, timeout=context.time_remaining()):
                     yield part
             except grpc.aio.AioRpcError as error:
-                await _pass_on(error, context)
+                await pass_on(error, context)
 
         return forward
 
@@ -108,7 +108,8 @@ def _check(raw: bytes, request_class: Any) -> None:
         check_purpose(request.purpose)
 
 
-async def _pass_on(error: grpc.aio.AioRpcError, context: Any) -> None:
+async def pass_on(error: grpc.aio.AioRpcError, context: Any) -> None:
+    """Ends a call as the read process ended it; Unavailable where that is away."""
     if error.code() == grpc.StatusCode.UNAVAILABLE:
         raise Unavailable(
             "the read side does not answer just now: reads and alerts go on, ask again in a moment"

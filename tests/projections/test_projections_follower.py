@@ -57,7 +57,9 @@ def busy_city(world: World, reads: int, seed: int = 1) -> None:
         )
         world.happen(
             "ring.checkpoint.moved" if piece else "ring.checkpoint.registered",
-            CheckpointPlaced(at=from_micros(T0), code="GP-01", name="Puente", latitude=piece),
+            CheckpointPlaced(
+                at=from_micros(T0), code="GP-01", name="Puente", latitude=piece, zone=f"Z{piece}"
+            ),
             "checkpoint",
             piece + 1,
         )

@@ -68,6 +68,7 @@ CHANGES = [
     ("UPDATE lane = 'x' WHERE position = 7", "sightings_by_checkpoint", ["lane"]),
     ("UPDATE last_seen = first_seen WHERE plate = 'C00001'", "plates", ["last_seen"]),
     ("UPDATE name = 'Puente?' WHERE 1", "checkpoints", ["name"]),
+    ("UPDATE zone = 'x' WHERE 1", "checkpoint_zones", ["zone"]),
     ("UPDATE note = 'x' WHERE disposition != ''", "hotlist_match_states", ["note"]),
     ("UPDATE delayed = false WHERE 1", "hotlist_matches", ["delayed"]),
     ("UPDATE last_position = 1 WHERE 1", "flow_marks", ["last_position"]),

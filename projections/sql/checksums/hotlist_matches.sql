@@ -22,6 +22,7 @@ SELECT
     sum(cityHash64(t.alert_id, t.match_probability)) AS match_probability,
     sum(cityHash64(t.alert_id, t.match_path)) AS match_path,
     sum(cityHash64(t.alert_id, t.delayed)) AS delayed,
+    sum(cityHash64(t.alert_id, t.look_back_id)) AS look_back_id,
     sum(cityHash64(t.alert_id, t.log)) AS log,
     sum(cityHash64(t.alert_id, t.position)) AS position
 FROM (SELECT * FROM hotlist_matches FINAL) AS t;

@@ -7,3 +7,4 @@ CREATE TABLE {copy:Identifier}.movements CLONE AS movements;
 CREATE TABLE {copy:Identifier}.hotlist_matches CLONE AS hotlist_matches;
 CREATE TABLE {copy:Identifier}.hotlist_match_states CLONE AS hotlist_match_states;
 CREATE TABLE {copy:Identifier}.checkpoints CLONE AS checkpoints;
+CREATE TABLE {copy:Identifier}.checkpoint_zones CLONE AS checkpoint_zones;

@@ -24,6 +24,7 @@ CREATE TABLE hotlist_matches{_local} {on_cluster}
     match_probability Float32,
     match_path Array(String),
     delayed Bool,
+    look_back_id String,
     log LowCardinality(String),
     position UInt64
 )
@@ -54,22 +55,3 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 {cluster_only}
 CREATE TABLE hotlist_match_states {on_cluster} AS hotlist_match_states_local
 ENGINE = Distributed({cluster}, currentDatabase(), hotlist_match_states_local, cityHash64(alert_id));
-
--- Each match with its latest state.
-CREATE VIEW alerts {on_cluster} AS
-SELECT
-    m.*,
-    if(s.alert_id = '', 'raised', toString(s.last_state)) AS state,
-    s.last_disposition AS disposition,
-    if(s.alert_id = '', m.raised_at, s.last_at) AS changed_at
-FROM (SELECT * FROM hotlist_matches FINAL) AS m
-LEFT JOIN
-(
-    SELECT
-        alert_id,
-        argMax(state, position) AS last_state,
-        argMax(disposition, position) AS last_disposition,
-        argMax(at, position) AS last_at
-    FROM hotlist_match_states
-    GROUP BY alert_id
-) AS s USING (alert_id);

@@ -154,6 +154,7 @@ class CheckpointPlaced(_message.Message):
     latitude: _builtins.float
     longitude: _builtins.float
     zone: _builtins.str
+    """Left out of events from before there were zones."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -164,13 +165,15 @@ class CheckpointPlaced(_message.Message):
         name: _builtins.str = ...,
         latitude: _builtins.float = ...,
         longitude: _builtins.float = ...,
-        zone: _builtins.str = ...,
+        zone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_zone", b"_zone", "at", b"at", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "code", b"code", "latitude", b"latitude", "longitude", b"longitude", "name", b"name", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_zone", b"_zone", "at", b"at", "code", b"code", "latitude", b"latitude", "longitude", b"longitude", "name", b"name", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
+    _WhichOneofArgType__zone: _TypeAlias = _typing.Literal["_zone", b"_zone"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
 
 Global___CheckpointPlaced: _TypeAlias = CheckpointPlaced  # noqa: Y015
 
