@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tests.benchmarks import video
 from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
-from tests.benchmarks.faults import backlog, faults
+from tests.benchmarks.faults import backlog, faults, outages
 from tests.benchmarks.investigations import investigations
 from tests.benchmarks.latency import latency
 from tests.benchmarks.postgres import plain_design, postgres
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=1_000_000, help="on the hotlist")
     parser.add_argument("--sustained", type=int, default=5_000_000, help="reads of the long run")
     parser.add_argument("--rounds", type=int, default=50, help="kills under load")
+    parser.add_argument("--outage", type=float, default=150, help="seconds without ClickHouse")
     parser.add_argument("--backlog", type=int, default=500_000, help="reads of a day offline")
     parser.add_argument("--city", type=Path, help="folder that keeps the city between runs")
     parser.add_argument("--city-reads", type=int, default=100_000_000, help="0: no city")
@@ -80,6 +81,10 @@ def main() -> None:
             report({"benchmark": "sustained", **sustained(options.sustained, options.entries)})
     for row in faults(options.rounds, seed=0):
         report({"benchmark": f"{row['store']}: {row['killed']} killed under load", **row})
+    if options.outage:
+        with console.status("ClickHouse away, refusing, slow"):
+            for row in outages(options.outage):
+                report(row)
     if options.backlog:
         with console.status("a day's backlog"):
             report(backlog(options.backlog))

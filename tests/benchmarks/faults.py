@@ -1,7 +1,8 @@
 """kill -9 of every part at random moments under load, many times (`make test`: a few times).
 
-    python -m tests.benchmarks.faults --rounds 50 --seed 0
+    python -m tests.benchmarks.faults --rounds 50 --seed 0 --outage 150 --backlog 500000
 
+Then ClickHouse away, refusing and slow for minutes, and a day's reads at once; 0 leaves a part out.
 Prints one JSON object a round. Ends with exit code 1 at the first read or alert that is lost or
 there twice, or row that is not as the log says; its seed repeats it.
 """
@@ -15,11 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from proto.ring.v1.alert_pb2 import HotlistEntry
 from tests.benchmarks.latency import milliseconds
 from tests.conftest import Postgres, Server
 from tests.faults.backlog import returns
 from tests.faults.campaign import PARTS, Campaign
+from tests.faults.conftest import register
 from tests.faults.live import Lived
+from tests.faults.outage import KINDS, outage
+from tests.integration.test_alerts import import_entries
+from tests.projections.conftest import Front
 
 
 def faults(rounds: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -66,6 +72,32 @@ def backlog(count: int) -> dict[str, Any]:
     }
 
 
+def outages(seconds: float) -> Iterator[dict[str, Any]]:
+    """ClickHouse away, refusing and slow, each for so long, at 100 reads/s: a row each."""
+    readers = [f"live-{number}" for number in range(10)]
+    for how in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            front = Front(Path(folder) / "front")
+            server = Server(Path(folder) / "ring", env={"RING_CLICKHOUSE": front.dsn("bench")})
+            try:
+                register(server, *readers)
+                import_entries(server, "wanted", HotlistEntry(plate="WANTED1"))
+                seen = outage(server, front, how, readers, "WANTED1", rate=10, seconds=seconds)
+            finally:
+                server.stop()
+                front.kill()
+        yield {
+            "benchmark": f"ClickHouse {how.split()[0]} for {seconds:g} s",
+            **_waits("outage", seen.lived),
+            "alerts": len(seen.alert_waits),
+            "alert_raised_p50_ms": milliseconds(seen.alert_waits, 0.5),
+            "alert_raised_p99_ms": milliseconds(seen.alert_waits, 0.99),
+            "events_behind": seen.behind,
+            "recovery_s": round(seen.recovery, 1),
+            "largest_mib": seen.largest >> 20,
+        }
+
+
 def _waits(when: str, lived: list[Lived]) -> dict[str, Any]:
     waits = [wait for one in lived for wait in one.waits]
     return {
@@ -79,11 +111,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--outage", type=float, default=150, help="seconds without ClickHouse")
     parser.add_argument("--backlog", type=int, default=500_000, help="reads of a day offline")
     options = parser.parse_args()
     for row in faults(options.rounds, options.seed):
         print(json.dumps(row), flush=True)
-    print(json.dumps(backlog(options.backlog)), flush=True)
+    if options.outage:
+        for row in outages(options.outage):
+            print(json.dumps(row), flush=True)
+    if options.backlog:
+        print(json.dumps(backlog(options.backlog)), flush=True)
 
 
 if __name__ == "__main__":
