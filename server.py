@@ -26,7 +26,6 @@ from pydantic import ValidationError
 from proto.ring.v1 import (
     alert_pb2_grpc,
     hotlist_pb2_grpc,
-    incident_pb2_grpc,
     ingest_pb2_grpc,
     operations_pb2_grpc,
     registry_pb2_grpc,
@@ -46,7 +45,6 @@ from ring.rpc.alerts import AlertService
 from ring.rpc.errors import ErrorInterceptor
 from ring.rpc.health import Watch
 from ring.rpc.hotlists import HotlistService
-from ring.rpc.incidents import IncidentService
 from ring.rpc.ingest import IngestService
 from ring.rpc.look_back import LookBacks
 from ring.rpc.operations import OperationsService
@@ -64,7 +62,6 @@ _SERVICES = (
     "ring.v1.RegistryService",
     "ring.v1.HotlistService",
     "ring.v1.AlertService",
-    "ring.v1.IncidentService",
     "ring.v1.OperationsService",
     investigation.SERVICE,
 )
@@ -114,7 +111,7 @@ class WriteProcess:
         self.look_backs = LookBacks(
             self.ring, self.matcher, channel, on_alerts, settings.look_back, zone
         )
-        self.hotlists = HotlistService(self.ring, self.log_grew, self.look_backs)
+        self.hotlists = HotlistService(self.ring, self.log_grew, self.look_backs, channel)
         self.registry = RegistryService(self.ring, self.directory, readers, self.committer.revoke)
         self.checks = health.aio.HealthServicer()
         self.watch = Watch(
@@ -135,7 +132,6 @@ class WriteProcess:
             self._grew,
         )
         self.forwarder = investigation.Forwarder(channel, pictures)
-        self.incidents = IncidentService(self.ring, channel)
 
     def serve_on(self, server: grpc.aio.Server) -> None:
         """Adds the services."""
@@ -144,7 +140,6 @@ class WriteProcess:
         hotlist_pb2_grpc.add_HotlistServiceServicer_to_server(self.hotlists, server)
         alert_pb2_grpc.add_AlertServiceServicer_to_server(self.alerts, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(self.operations, server)
-        incident_pb2_grpc.add_IncidentServiceServicer_to_server(self.incidents, server)
         health_pb2_grpc.add_HealthServicer_to_server(self.checks, server)
         server.add_generic_rpc_handlers((self.forwarder.handler(),))
         reflection.enable_server_reflection(
@@ -246,7 +241,7 @@ def _serve_metrics(settings: Settings) -> None:
 async def _read(options: argparse.Namespace, settings: Settings) -> None:
     # ClickHouse is the read process's alone
     from projections import process
-    from projections.answering import City
+    from projections.service import City
 
     stop = _stop_on_signals()
     # Ctrl-C goes to the whole process group: the write process ends us when it is done.
@@ -260,7 +255,7 @@ async def _read(options: argparse.Namespace, settings: Settings) -> None:
         ready=lambda: _log.info("the read side is ready"),
         stop=stop,
         clickhouse_cluster=settings.clickhouse_cluster,
-        city=City(settings.max_visit, ZoneInfo(settings.time_zone), settings.incident_gap),
+        city=City(settings.max_visit, ZoneInfo(settings.time_zone)),
     )
 
 

@@ -6,6 +6,7 @@ same in every field as a live one keeps its id; any other gets a new one.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import (
+    ConfirmedEntry,
     EntriesActivated,
     EntriesStaged,
     HotlistCreated,
@@ -132,6 +134,7 @@ class Hotlist(EventSourced):
                 digest=staged.digest(),
                 look_back=look_back,
                 by=by,
+                confirmed=staged.confirmed,
             ),
         )
 
@@ -190,16 +193,25 @@ class Import(EventSourced):
         super().__init__(id_ or uuid4())
         self.added = 0
         self.removed = 0
+        self.confirmed = 0
         self._digest = hashlib.sha256()
 
-    def stage(self, added: list[HotlistEntry], removed: list[RemovedEntry], at: Timestamp) -> None:
-        """One chunk, at most CHUNK of each."""
-        self.trigger(self.Staged, EntriesStaged(at=at, added=added, removed=removed))
+    def stage(
+        self,
+        added: list[HotlistEntry],
+        removed: list[RemovedEntry],
+        at: Timestamp,
+        confirmed: Sequence[ConfirmedEntry] = (),
+    ) -> None:
+        """One chunk, at most CHUNK of each; `confirmed`: those of the added that had to be."""
+        body = EntriesStaged(at=at, added=added, removed=removed, confirmed=confirmed)
+        self.trigger(self.Staged, body)
 
     def when(self, event: Event[Any]) -> None:
         """Counts it."""
         self.added += len(event.body.added)
         self.removed += len(event.body.removed)
+        self.confirmed += len(event.body.confirmed)
         self._digest.update(event.body.SerializeToString(deterministic=True))
 
     def digest(self) -> bytes:
@@ -229,6 +241,16 @@ class LiveEntries:
     def id_of(self, content: bytes) -> str | None:
         """The id of the live entry with this content."""
         return self._by_content.get(content)
+
+    def entries(self) -> Iterator[HotlistEntry]:
+        """All of them with their ids, in order of plate."""
+        # The plate is the first field: one byte of tag, one of length, then itself.
+        for entry_id, content in sorted(
+            self._content.items(), key=lambda item: item[1][2 : 2 + item[1][1]]
+        ):
+            entry = HotlistEntry.FromString(content)
+            entry.entry_id = entry_id
+            yield entry
 
     def without(self, kept: set[str]) -> list[RemovedEntry]:
         """The live entries whose ids are not among `kept`."""

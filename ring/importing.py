@@ -11,7 +11,7 @@ from uuid import uuid4
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from proto.ring.v1.events_pb2 import EntriesStaged
+from proto.ring.v1.events_pb2 import ConfirmedEntry
 from proto.ring.v1.hotlist_pb2 import HotlistKind
 from proto.ring.v1.look_back_pb2 import LookBack
 from ring.access import Caller, Right, check_maker
@@ -19,22 +19,22 @@ from ring.application import Ring
 from ring.checkpoint import Checkpoint
 from ring.entry import checked_entry
 from ring.errors import InvalidRequest, NotFound
+from ring.frequency import Doubt, Frequencies
 from ring.hotlist import (
     CHUNK,
     Hotlist,
     Import,
-    LiveEntries,
 )
 from ring.sharing import reach
-from ring.store import unseal
 from ring.values import checkpoint_id, look_back_id
+from ring.versions import live_entries
 
-_NAMED_REJECTS = 1000
+_NAMED = 1000
 
 
 @dataclass
 class Summary:
-    """What an import did; `rejected` names the first thousand rows."""
+    """What an import did; `rejected` and `unconfirmed` name the first thousand rows."""
 
     hotlist: Hotlist
     position: int
@@ -43,23 +43,18 @@ class Summary:
     unchanged: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
     rejected_total: int = 0
+    unconfirmed: list[tuple[int, str, Doubt]] = field(default_factory=list)
+    unconfirmed_total: int = 0
     look_back_id: str = ""
-
-
-def live_entries(ring: Ring, hotlist: Hotlist) -> LiveEntries:
-    """A list's entries as of the object's version."""
-    live = LiveEntries()
-    for import_id in hotlist.imports:
-        for event in ring.event_log.select_events(import_id):
-            live.fold(EntriesStaged.FromString(unseal(event.state)))
-    return live
 
 
 class EntriesImport:
     """One import into one list. Call `add` any number of times, then `finish`.
 
-    `replace`: what is not among the entries comes off the list. Two imports into one list at a
-    time: the later to finish fails with eventsourcing's IntegrityError, and changes nothing.
+    `replace`: what is not among the entries comes off the list. `confirm`: entries that would hit
+    too often by the `frequencies`, which may grow until they are added, go live too. Two imports
+    into one list at a time: the later to finish fails with eventsourcing's IntegrityError, and
+    changes nothing.
     """
 
     def __init__(
@@ -72,6 +67,8 @@ class EntriesImport:
         replace: bool,
         create: bool,
         at: Timestamp,
+        confirm: bool = False,
+        frequencies: Frequencies | None = None,
         look_back: LookBack | None = None,
     ) -> None:
         self._ring = ring
@@ -79,6 +76,8 @@ class EntriesImport:
         self._at = at
         self._look_back = look_back
         self._replace = replace
+        self._confirm = confirm
+        self._frequencies = frequencies or Frequencies()
         try:
             self._hotlist = reach(ring, caller, agency, name, Right.CHANGE)
         except NotFound:
@@ -98,6 +97,9 @@ class EntriesImport:
         self._unchanged = 0
         self._rejected: list[tuple[int, str]] = []
         self._rejected_total = 0
+        self._confirmed: list[ConfirmedEntry] = []
+        self._unconfirmed: list[tuple[int, str, Doubt]] = []
+        self._unconfirmed_total = 0
 
     def add(self, entries: Sequence[HotlistEntry], rows: Sequence[int] = ()) -> None:
         """Entries that are to be live. Bad ones are noted; doubles count once.
@@ -114,7 +116,7 @@ class EntriesImport:
                 self._check_places(checked)
             except InvalidRequest as error:
                 self._rejected_total += 1
-                if len(self._rejected) < _NAMED_REJECTS:
+                if len(self._rejected) < _NAMED:
                     self._rejected.append((row, str(error)))
                 continue
             content = checked.SerializeToString(deterministic=True)
@@ -124,12 +126,32 @@ class EntriesImport:
                 self._unchanged += 1
             elif content in self._staged:
                 self._unchanged += 1
-            else:
+            elif self._may_go_live(row, checked):
                 self._staged.add(content)
-                checked.entry_id = str(uuid4())
                 self._chunk.append(checked)
                 if len(self._chunk) == CHUNK:
                     self._flush()
+
+    def _may_go_live(self, row: int, entry: HotlistEntry) -> bool:
+        """Gives it its id, and notes where it would hit too often. An allow-list raises nothing."""
+        entry.entry_id = str(uuid4())
+        doubt = self._frequencies.doubt(entry.plate) if self._raises else None
+        if doubt is None:
+            return True
+        if self._confirm:
+            self._confirmed.append(
+                ConfirmedEntry(entry_id=entry.entry_id, reads_a_day=doubt.reads_a_day)
+            )
+            return True
+        self._unconfirmed_total += 1
+        if len(self._unconfirmed) < _NAMED:
+            self._unconfirmed.append((row, entry.plate, doubt))
+        return False
+
+    @property
+    def _raises(self) -> bool:
+        """Whether its entries raise alerts."""
+        return self._hotlist.created.kind == HotlistKind.HOTLIST_KIND_ALERT
 
     def finish(self) -> Summary:
         """Makes it live."""
@@ -150,13 +172,14 @@ class EntriesImport:
             unchanged=self._unchanged,
             rejected=self._rejected,
             rejected_total=self._rejected_total,
+            unconfirmed=self._unconfirmed,
+            unconfirmed_total=self._unconfirmed_total,
             look_back_id=str(look_back_id(str(self._import.id))) if self._looks_back() else "",
         )
 
     def _looks_back(self) -> LookBack | None:
         """How to look back for what was added; None where there is nothing to raise."""
-        is_alert = self._hotlist.created.kind == HotlistKind.HOTLIST_KIND_ALERT
-        if self._look_back is None or not self._import.added or not is_alert:
+        if self._look_back is None or not self._import.added or not self._raises:
             return None
         result = LookBack()
         result.CopyFrom(self._look_back)
@@ -174,9 +197,9 @@ class EntriesImport:
 
     def _flush(self) -> None:
         if self._chunk:
-            self._import.stage(self._chunk, [], self._at)
+            self._import.stage(self._chunk, [], self._at, self._confirmed)
             self._ring.store(self._import)
-            self._chunk = []
+            self._chunk, self._confirmed = [], []
 
 
 def remove_entries(

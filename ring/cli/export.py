@@ -64,15 +64,18 @@ class Destination:
         purpose: Purpose | None = None,
         *,
         noun: str,
+        plural: str = "",
         as_json: bool = False,
+        columns: Sequence[Column] | None = None,
     ) -> None:
         """Writes a table of messages of one kind, with a bar in a terminal, and says how many.
 
-        A Parquet file's metadata says for which case it was made, why, and when.
+        Its columns are the kind's, unless others are given. A Parquet file's metadata says for
+        which case it was made, why, and when.
         """
         from ring.cli.export_columns import columns_of
 
-        columns = columns_of(kind)
+        columns = columns or columns_of(kind)
         about = {"exported_at": datetime.now(UTC).isoformat(timespec="seconds")}
         if purpose is not None:
             about |= {"case_number": purpose.case_number, "reason": purpose.reason}
@@ -83,15 +86,15 @@ class Destination:
             _SINKS[self.path.suffix.lower()](part, columns, about) as sink,
             progress_bar() as bar,
         ):
-            task = bar.add_task(f"exporting {noun}s", total=None)
+            task = bar.add_task(f"exporting {plural or noun + 's'}", total=None)
             while batch := list(islice(left, _BATCH)):
                 sink.add(batch)
                 written += len(batch)
-                bar.update(task, description=f"exporting {count(written, noun)}")
+                bar.update(task, description=f"exporting {count(written, noun, plural)}")
         if as_json:
             print_json({"file": str(self.path), "rows": written})
         else:
-            note(f"{count(written, noun)} in {self.path}")
+            note(f"{count(written, noun, plural)} in {self.path}")
 
 
 def destination(path: Path | None, force: bool) -> Destination | None:

@@ -55,9 +55,19 @@ def columns_of(
     return columns
 
 
+def plain_text(text: str) -> str:
+    """What `safe_text` made safe, as it was."""
+    return text[1:] if text.startswith("'") and _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    # Apostrophes before it do not count, so that the one put there can be told from the text's own.
+    return text.lstrip("'").startswith(_FORMULA)
+
+
 def safe_text(text: str) -> str:
     """The text with an apostrophe before it where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _is_formula(text) else text
 
 
 def _within(field: FieldDescriptor, reach: Callable[[Any], Any]) -> Callable[[Any], Any]:

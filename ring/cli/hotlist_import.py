@@ -16,6 +16,7 @@ import typer
 
 from ring.cli.connection import connect
 from ring.cli.csv_file import BadRow, BadRows, CsvFile, Row, each_row
+from ring.cli.export_columns import plain_text
 from ring.cli.failure import CommandError
 from ring.cli.imports import File, finish, note_ignored, rejected_json
 from ring.cli.options import Json, Server
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ImportEntriesRequest,
         ImportEntriesResponse,
         ImportHeader,
+        UnconfirmedEntry,
     )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The list's name.")]
@@ -52,17 +54,9 @@ Map = Annotated[
         help="What the file calls our columns, e.g. plate=PATENTE,reason=MOTIVO; may be repeated.",
     ),
 ]
+_TEXTS = ("reason", "priority", "reference", "region")
 _REQUIRED = ("plate",)
-_OPTIONAL = (
-    "reason",
-    "valid_from",
-    "expires_at",
-    "priority",
-    "reference",
-    "region",
-    "checkpoints",
-    "hours",
-)
+_OPTIONAL = (*_TEXTS, "valid_from", "expires_at", "checkpoints", "hours")
 # The protocol's bound on one message of an import, and one well under what gRPC takes (4 MiB).
 _CHUNK = 5_000
 _CHUNK_BYTES = 2 << 20
@@ -120,13 +114,10 @@ class _Import:
         values = row.values
         if not values["plate"]:
             raise ValueError("no plate")
-        entry = HotlistEntry(
-            plate=values["plate"],
-            reason=values.get("reason", ""),
-            priority=values.get("priority", ""),
-            reference=values.get("reference", ""),
-            region=values.get("region", ""),
-        )
+        entry = HotlistEntry(plate=values["plate"])
+        for name in _TEXTS:
+            if text := values.get(name):
+                setattr(entry, name, plain_text(text))
         if start := values.get("valid_from"):
             entry.valid_from.CopyFrom(timestamp(parse_time(start, self._zone)))
         if end := values.get("expires_at"):
@@ -149,6 +140,13 @@ def import_entries(
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="A file without rows empties the list.")
     ] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm-frequent",
+            help="Entries that would hit more than 100 times a day are meant, and go live too.",
+        ),
+    ] = False,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
@@ -158,7 +156,8 @@ def import_entries(
     valid_from, expires_at, priority, reference, region, and for a watch order checkpoints ("GP-01
     GP-02") and hours ("Mon-Fri 22:00-06:00 | Sat 00:00-24:00"); --map for a file that calls them
     otherwise. Times without a zone are in RING_TIME_ZONE, a bare day as expires_at is the end of
-    that day. Bad rows are named by line and left out (exit code 1).
+    that day. Bad rows, and entries that would hit more than 100 times a day and are not confirmed,
+    are named by line and left out (exit code 1).
     """
     from proto.ring.v1.hotlist_pb2 import ImportHeader, ImportMode
 
@@ -168,6 +167,7 @@ def import_entries(
         agency=agency,
         mode=ImportMode.IMPORT_MODE_ADD if add else ImportMode.IMPORT_MODE_REPLACE,
         create=True,
+        confirm_frequent=confirm,
     )
     with (
         connect(server, settings) as channel,
@@ -223,7 +223,10 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
     bad = sending.bad
     for rejected in answer.rejected:
         bad.append(BadRow(rejected.row, rejected.reason))
+    for doubtful in answer.unconfirmed:
+        bad.append(BadRow(doubtful.row, _doubt(doubtful)))
     bad.total += answer.rejected_total - len(answer.rejected)
+    bad.total += answer.unconfirmed_total - len(answer.unconfirmed)
     if as_json:
         print_json(
             {
@@ -231,6 +234,7 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
                 "added": answer.added,
                 "removed": answer.removed,
                 "unchanged": answer.unchanged,
+                "unconfirmed_total": answer.unconfirmed_total,
                 **rejected_json(bad),
                 "position": to_dict(answer.position),
             }
@@ -242,6 +246,14 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
             f"live from {show_position(answer.position)} on"
         )
     finish(path, bad, silent=as_json)
+
+
+def _doubt(entry: UnconfirmedEntry) -> str:
+    if entry.HasField("reads_a_day"):
+        often = f"was read {entry.reads_a_day:,} times on one of the last days"
+    else:
+        often = "may hit often (the read side does not answer, so how often is not known)"
+    return f"{entry.plate} {often}: to have it live all the same, add --confirm-frequent"
 
 
 def summary_of(hotlist: Hotlist) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from ring.cli.connection import connect
 from ring.cli.failure import CommandError
+from ring.cli.hotlist_export import export_entries, history
 from ring.cli.hotlist_import import Agency, Name, import_entries, summary_of
 from ring.cli.options import Json, Server
 from ring.cli.output import count, print_json, print_line, print_table
@@ -25,6 +26,8 @@ _RIGHT = "HOTLIST_RIGHT_"
 _SECONDS = 120.0
 
 app.command("import")(import_entries)
+app.command("export")(export_entries)
+app.command("history")(history)
 
 
 def _grants(hotlist: Hotlist) -> str:

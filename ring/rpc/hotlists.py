@@ -1,34 +1,42 @@
 """HotlistService: lists and their entries."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import grpc.aio
 from eventsourcing.persistence import IntegrityError
 
 from proto.ring.v1 import hotlist_pb2 as pb
 from proto.ring.v1 import hotlist_pb2_grpc
+from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
 from ring.access import Caller, Right, check_maker, right_of
 from ring.application import Ring
-from ring.errors import InvalidRequest, NotBuilt, StateForbids
+from ring.errors import InvalidRequest, StateForbids
+from ring.frequency import Frequencies
 from ring.hotlist import CHUNK, Hotlist
 from ring.importing import EntriesImport, remove_entries
 from ring.policy import checked_policy
 from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
+from ring.rpc.frequency import Estimator
 from ring.rpc.look_back import LookBacks
-from ring.sharing import change_policy, grant, revoke_grant, visible_hotlists
+from ring.sharing import change_policy, grant, reach, revoke_grant, visible_hotlists
 from ring.values import normalise_plate
+from ring.versions import as_of, chunks_of, live_entries, versions_of
 from ring.wakeup import Wakeup
 
 
 class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
-    """The servicer. `wakeup` tells the matcher that a list changed."""
+    """The servicer. `wakeup` tells the matcher that a list changed; `read_side`: its channel."""
 
-    def __init__(self, ring: Ring, wakeup: Wakeup, look_backs: LookBacks) -> None:
+    def __init__(
+        self, ring: Ring, wakeup: Wakeup, look_backs: LookBacks, read_side: grpc.aio.Channel
+    ) -> None:
         self._ring = ring
         self._wakeup = wakeup
         self._look_backs = look_backs
+        self._read_side = read_side
 
     async def CreateHotlist(  # noqa: N802
         self, request: pb.CreateHotlistRequest, context: Any
@@ -75,14 +83,19 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         """Entries, live as one change once the client has sent the last message."""
         caller = caller_of(context)
         importing: EntriesImport | None = None
+        estimator = Estimator(self._read_side)
         whole = False
         async for request in request_iterator:
             if importing is None:
-                importing = await asyncio.to_thread(self._begin, caller, request)
+                await estimator.ask_for_plates()
+                importing = await asyncio.to_thread(
+                    self._begin, caller, request, estimator.frequencies
+                )
             elif request.HasField("header"):
                 raise InvalidRequest("the header belongs in the first message only")
             if len(request.entries) > CHUNK:
                 raise InvalidRequest(f"a message has at most {CHUNK} entries")
+            await estimator.ask_for(request.entries)
             await asyncio.to_thread(importing.add, request.entries, request.rows)
             whole = request.last
         if importing is None:
@@ -107,11 +120,18 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             unchanged=summary.unchanged,
             rejected=[pb.RejectedEntry(row=row, reason=why) for row, why in summary.rejected],
             rejected_total=summary.rejected_total,
+            unconfirmed=[
+                pb.UnconfirmedEntry(row=row, plate=plate, reads_a_day=doubt.reads_a_day)
+                for row, plate, doubt in summary.unconfirmed
+            ],
+            unconfirmed_total=summary.unconfirmed_total,
             position=self._ring.position(summary.position),
             look_back_id=summary.look_back_id,
         )
 
-    def _begin(self, caller: Caller, request: pb.ImportEntriesRequest) -> EntriesImport:
+    def _begin(
+        self, caller: Caller, request: pb.ImportEntriesRequest, frequencies: Frequencies
+    ) -> EntriesImport:
         if not request.HasField("header"):
             raise InvalidRequest("the first message must have the header that names the hotlist")
         header = request.header
@@ -124,9 +144,40 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             header.hotlist,
             replace=header.mode == pb.IMPORT_MODE_REPLACE,
             create=header.create,
+            confirm=header.confirm_frequent,
+            frequencies=frequencies,
             at=now(),
             look_back=self._look_backs.asked(header),
         )
+
+    async def ExportEntries(  # noqa: N802
+        self, request: pb.ExportEntriesRequest, context: Any
+    ) -> AsyncIterator[pb.ExportEntriesResponse]:
+        """A list's entries as they are or were, in order of plate."""
+        caller = caller_of(context)
+
+        def find() -> tuple[Hotlist, Iterator[list[HotlistEntry]]]:
+            found = reach(self._ring, caller, request.agency, request.hotlist, Right.SEE)
+            if request.version:
+                found = as_of(self._ring, found, request.version)
+            return found, chunks_of(live_entries(self._ring, found))
+
+        hotlist, chunks = await asyncio.to_thread(find)
+        yield pb.ExportEntriesResponse(hotlist=_message(hotlist, caller))
+        while chunk := await asyncio.to_thread(next, chunks, None):
+            yield pb.ExportEntriesResponse(entries=chunk)
+
+    async def ListHotlistVersions(  # noqa: N802
+        self, request: pb.ListHotlistVersionsRequest, context: Any
+    ) -> pb.ListHotlistVersionsResponse:
+        """Each change of a list."""
+        caller = caller_of(context)
+
+        def find() -> list[pb.HotlistVersion]:
+            hotlist = reach(self._ring, caller, request.agency, request.hotlist, Right.SEE)
+            return list(versions_of(self._ring, hotlist))
+
+        return pb.ListHotlistVersionsResponse(versions=await asyncio.to_thread(find))
 
     async def RemoveEntries(  # noqa: N802
         self, request: pb.RemoveEntriesRequest, context: Any
@@ -193,11 +244,13 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         )
         return _message(hotlist, caller)
 
-    async def CheckHistory(  # type: ignore[override] # noqa: N802 - it only fails
+    async def CheckHistory(  # noqa: N802
         self, request: pb.CheckHistoryRequest, context: Any
-    ) -> None:
-        """Not in this version."""
-        raise NotBuilt("CheckHistory is not available in this version")
+    ) -> AsyncIterator[Alert]:
+        """What entries would have raised; raises nothing."""
+        check = self._look_backs.history.check(request, caller_of(context), context)
+        async for alert in check:
+            yield alert
 
 
 def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:

@@ -440,26 +440,57 @@ class EntriesStaged(_message.Message):
     AT_FIELD_NUMBER: _builtins.int
     ADDED_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def added(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.HotlistEntry]: ...
     @_builtins.property
     def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovedEntry]: ...
+    @_builtins.property
+    def confirmed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfirmedEntry]:
+        """Those of the added that would hit more than 100 times a day, and were confirmed."""
+
     def __init__(
         self,
         *,
         at: _timestamp_pb2.Timestamp | None = ...,
         added: _abc.Iterable[_alert_pb2.HotlistEntry] | None = ...,
         removed: _abc.Iterable[Global___RemovedEntry] | None = ...,
+        confirmed: _abc.Iterable[Global___ConfirmedEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "at", b"at", "removed", b"removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "at", b"at", "confirmed", b"confirmed", "removed", b"removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EntriesStaged: _TypeAlias = EntriesStaged  # noqa: Y015
+
+@_typing.final
+class ConfirmedEntry(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    READS_A_DAY_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.str
+    reads_a_day: _builtins.int
+    """As was estimated; left out where it was not known."""
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.str = ...,
+        reads_a_day: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reads_a_day", b"_reads_a_day", "reads_a_day", b"reads_a_day"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reads_a_day", b"_reads_a_day", "entry_id", b"entry_id", "reads_a_day", b"reads_a_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reads_a_day: _TypeAlias = _typing.Literal["reads_a_day"]  # noqa: Y015
+    _WhichOneofArgType__reads_a_day: _TypeAlias = _typing.Literal["_reads_a_day", b"_reads_a_day"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reads_a_day) -> _WhichOneofReturnType__reads_a_day | None: ...
+
+Global___ConfirmedEntry: _TypeAlias = ConfirmedEntry  # noqa: Y015
 
 @_typing.final
 class RemovedEntry(_message.Message):
@@ -501,6 +532,7 @@ class EntriesActivated(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     LOOK_BACK_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     name: _builtins.str
     import_id: _builtins.str
@@ -516,6 +548,8 @@ class EntriesActivated(_message.Message):
     """SHA-256 over the staged bodies in order."""
     by: _builtins.str
     """The agency on whose behalf, or "insecure"."""
+    confirmed: _builtins.int
+    """How many of the added would hit more than 100 times a day, and were confirmed."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -537,10 +571,11 @@ class EntriesActivated(_message.Message):
         digest: _builtins.bytes = ...,
         look_back: _look_back_pb2.LookBack | None = ...,
         by: _builtins.str = ...,
+        confirmed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "look_back", b"look_back"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "agency", b"agency", "at", b"at", "by", b"by", "chunks", b"chunks", "digest", b"digest", "entries", b"entries", "import_id", b"import_id", "look_back", b"look_back", "name", b"name", "removed", b"removed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "agency", b"agency", "at", b"at", "by", b"by", "chunks", b"chunks", "confirmed", b"confirmed", "digest", b"digest", "entries", b"entries", "import_id", b"import_id", "look_back", b"look_back", "name", b"name", "removed", b"removed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from proto.ring.v1 import alert_pb2 as proto_dot_ring_dot_v1_dot_alert__pb2
 from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 from proto.ring.v1 import look_back_pb2 as proto_dot_ring_dot_v1_dot_look__back__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bproto/ring/v1/hotlist.proto\x12\x07ring.v1\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1dproto/ring/v1/look_back.proto\"\xd6\x01\n\x07Hotlist\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10\x63onfidence_floor\x18\x05 \x01(\x02\x12\"\n\x04kind\x18\x06 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x07 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12%\n\x06grants\x18\x08 \x03(\x0b\x32\x15.ring.v1.HotlistGrant\"\x9d\x02\n\rHotlistPolicy\x12\x1d\n\x10\x63onfidence_floor\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12K\n\x13priority_thresholds\x18\x03 \x03(\x0b\x32..ring.v1.HotlistPolicy.PriorityThresholdsEntry\x12\x19\n\x0clisted_share\x18\x04 \x01(\x02H\x02\x88\x01\x01\x1a\x39\n\x17PriorityThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x13\n\x11_confidence_floorB\x0c\n\n_thresholdB\x0f\n\r_listed_share\"D\n\x0cHotlistGrant\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12$\n\x05right\x18\x02 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"m\n\x13GrantHotlistRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12$\n\x05right\x18\x04 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"F\n\x12RevokeGrantRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\"\xb4\x01\n\x14\x43reateHotlistRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x1d\n\x10\x63onfidence_floor\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x05 \x01(\x0b\x32\x16.ring.v1.HotlistPolicyB\x13\n\x11_confidence_floor\"^\n\x13\x43hangePolicyRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12&\n\x06policy\x18\x03 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\"a\n\x14\x43hangePolicyResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x81\x01\n\x14ImportEntriesRequest\x12%\n\x06header\x18\x01 \x01(\x0b\x32\x15.ring.v1.ImportHeader\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04rows\x18\x04 \x03(\x04\"\x88\x01\n\x0cImportHeader\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12!\n\x04mode\x18\x03 \x01(\x0e\x32\x13.ring.v1.ImportMode\x12\x0e\n\x06\x63reate\x18\x04 \x01(\x08\x12$\n\tlook_back\x18\x06 \x01(\x0b\x32\x11.ring.v1.LookBack\"\xed\x01\n\x15ImportEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0f\n\x07removed\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12(\n\x08rejected\x18\x05 \x03(\x0b\x32\x16.ring.v1.RejectedEntry\x12\x16\n\x0erejected_total\x18\x06 \x01(\x04\x12&\n\x08position\x18\x07 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x14\n\x0clook_back_id\x18\t \x01(\t\",\n\rRejectedEntry\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Z\n\x14RemoveEntriesRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x11\n\tentry_ids\x18\x03 \x03(\t\x12\x0e\n\x06plates\x18\x04 \x03(\t\"s\n\x15RemoveEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x15\n\x13ListHotlistsRequest\":\n\x14ListHotlistsResponse\x12\"\n\x08hotlists\x18\x01 \x03(\x0b\x32\x10.ring.v1.Hotlist\"\xcc\x01\n\x13\x43heckHistoryRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12!\n\x05range\x18\x03 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition*=\n\x0bHotlistKind\x12\x16\n\x12HOTLIST_KIND_ALERT\x10\x00\x12\x16\n\x12HOTLIST_KIND_ALLOW\x10\x01*^\n\x0cHotlistRight\x12\x1d\n\x19HOTLIST_RIGHT_UNSPECIFIED\x10\x00\x12\x15\n\x11HOTLIST_RIGHT_SEE\x10\x01\x12\x18\n\x14HOTLIST_RIGHT_CHANGE\x10\x02*:\n\nImportMode\x12\x17\n\x13IMPORT_MODE_REPLACE\x10\x00\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x01\x32\xcc\x04\n\x0eHotlistService\x12@\n\rCreateHotlist\x12\x1d.ring.v1.CreateHotlistRequest\x1a\x10.ring.v1.Hotlist\x12P\n\rImportEntries\x12\x1d.ring.v1.ImportEntriesRequest\x1a\x1e.ring.v1.ImportEntriesResponse(\x01\x12N\n\rRemoveEntries\x12\x1d.ring.v1.RemoveEntriesRequest\x1a\x1e.ring.v1.RemoveEntriesResponse\x12K\n\x0c\x43hangePolicy\x12\x1c.ring.v1.ChangePolicyRequest\x1a\x1d.ring.v1.ChangePolicyResponse\x12K\n\x0cListHotlists\x12\x1c.ring.v1.ListHotlistsRequest\x1a\x1d.ring.v1.ListHotlistsResponse\x12>\n\x0cGrantHotlist\x12\x1c.ring.v1.GrantHotlistRequest\x1a\x10.ring.v1.Hotlist\x12<\n\x0bRevokeGrant\x12\x1b.ring.v1.RevokeGrantRequest\x1a\x10.ring.v1.Hotlist\x12>\n\x0c\x43heckHistory\x12\x1c.ring.v1.CheckHistoryRequest\x1a\x0e.ring.v1.Alert0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bproto/ring/v1/hotlist.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\x1a\x1dproto/ring/v1/look_back.proto\"\xd6\x01\n\x07Hotlist\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x18\n\x10\x63onfidence_floor\x18\x05 \x01(\x02\x12\"\n\x04kind\x18\x06 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x07 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\x12%\n\x06grants\x18\x08 \x03(\x0b\x32\x15.ring.v1.HotlistGrant\"\x9d\x02\n\rHotlistPolicy\x12\x1d\n\x10\x63onfidence_floor\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12K\n\x13priority_thresholds\x18\x03 \x03(\x0b\x32..ring.v1.HotlistPolicy.PriorityThresholdsEntry\x12\x19\n\x0clisted_share\x18\x04 \x01(\x02H\x02\x88\x01\x01\x1a\x39\n\x17PriorityThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x13\n\x11_confidence_floorB\x0c\n\n_thresholdB\x0f\n\r_listed_share\"D\n\x0cHotlistGrant\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12$\n\x05right\x18\x02 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"m\n\x13GrantHotlistRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12$\n\x05right\x18\x04 \x01(\x0e\x32\x15.ring.v1.HotlistRight\"F\n\x12RevokeGrantRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\"\xb4\x01\n\x14\x43reateHotlistRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x1d\n\x10\x63onfidence_floor\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.ring.v1.HotlistKind\x12&\n\x06policy\x18\x05 \x01(\x0b\x32\x16.ring.v1.HotlistPolicyB\x13\n\x11_confidence_floor\"^\n\x13\x43hangePolicyRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12&\n\x06policy\x18\x03 \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\"a\n\x14\x43hangePolicyResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x81\x01\n\x14ImportEntriesRequest\x12%\n\x06header\x18\x01 \x01(\x0b\x32\x15.ring.v1.ImportHeader\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04rows\x18\x04 \x03(\x04\"\xa2\x01\n\x0cImportHeader\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12!\n\x04mode\x18\x03 \x01(\x0e\x32\x13.ring.v1.ImportMode\x12\x0e\n\x06\x63reate\x18\x04 \x01(\x08\x12\x18\n\x10\x63onfirm_frequent\x18\x05 \x01(\x08\x12$\n\tlook_back\x18\x06 \x01(\x0b\x32\x11.ring.v1.LookBack\"\xb8\x02\n\x15ImportEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x0f\n\x07removed\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x04\x12(\n\x08rejected\x18\x05 \x03(\x0b\x32\x16.ring.v1.RejectedEntry\x12\x16\n\x0erejected_total\x18\x06 \x01(\x04\x12&\n\x08position\x18\x07 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12.\n\x0bunconfirmed\x18\x08 \x03(\x0b\x32\x19.ring.v1.UnconfirmedEntry\x12\x19\n\x11unconfirmed_total\x18\n \x01(\x04\x12\x14\n\x0clook_back_id\x18\t \x01(\t\",\n\rRejectedEntry\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"X\n\x10UnconfirmedEntry\x12\x0b\n\x03row\x18\x01 \x01(\x04\x12\r\n\x05plate\x18\x02 \x01(\t\x12\x18\n\x0breads_a_day\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0e\n\x0c_reads_a_day\"H\n\x14\x45xportEntriesRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\"b\n\x15\x45xportEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\"=\n\x1aListHotlistVersionsRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\"H\n\x1bListHotlistVersionsResponse\x12)\n\x08versions\x18\x01 \x03(\x0b\x32\x17.ring.v1.HotlistVersion\"\xd1\x01\n\x0eHotlistVersion\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x04 \x01(\x04\x12\x0f\n\x07removed\x18\x05 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x07 \x01(\x0c\x12\x11\n\tconfirmed\x18\x08 \x01(\x04\x12&\n\x06policy\x18\t \x01(\x0b\x32\x16.ring.v1.HotlistPolicy\"Z\n\x14RemoveEntriesRequest\x12\x0f\n\x07hotlist\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x11\n\tentry_ids\x18\x03 \x03(\t\x12\x0e\n\x06plates\x18\x04 \x03(\t\"s\n\x15RemoveEntriesResponse\x12!\n\x07hotlist\x18\x01 \x01(\x0b\x32\x10.ring.v1.Hotlist\x12\x0f\n\x07removed\x18\x02 \x01(\x04\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\"\x15\n\x13ListHotlistsRequest\":\n\x14ListHotlistsResponse\x12\"\n\x08hotlists\x18\x01 \x03(\x0b\x32\x10.ring.v1.Hotlist\"\xcc\x01\n\x13\x43heckHistoryRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12&\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x15.ring.v1.HotlistEntry\x12!\n\x05range\x18\x03 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x0f\n\x07hotlist\x18\x04 \x01(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12&\n\x08\x61t_least\x18\x0f \x03(\x0b\x32\x14.ring.v1.LogPosition*=\n\x0bHotlistKind\x12\x16\n\x12HOTLIST_KIND_ALERT\x10\x00\x12\x16\n\x12HOTLIST_KIND_ALLOW\x10\x01*^\n\x0cHotlistRight\x12\x1d\n\x19HOTLIST_RIGHT_UNSPECIFIED\x10\x00\x12\x15\n\x11HOTLIST_RIGHT_SEE\x10\x01\x12\x18\n\x14HOTLIST_RIGHT_CHANGE\x10\x02*:\n\nImportMode\x12\x17\n\x13IMPORT_MODE_REPLACE\x10\x00\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x01\x32\x80\x06\n\x0eHotlistService\x12@\n\rCreateHotlist\x12\x1d.ring.v1.CreateHotlistRequest\x1a\x10.ring.v1.Hotlist\x12P\n\rImportEntries\x12\x1d.ring.v1.ImportEntriesRequest\x1a\x1e.ring.v1.ImportEntriesResponse(\x01\x12P\n\rExportEntries\x12\x1d.ring.v1.ExportEntriesRequest\x1a\x1e.ring.v1.ExportEntriesResponse0\x01\x12`\n\x13ListHotlistVersions\x12#.ring.v1.ListHotlistVersionsRequest\x1a$.ring.v1.ListHotlistVersionsResponse\x12N\n\rRemoveEntries\x12\x1d.ring.v1.RemoveEntriesRequest\x1a\x1e.ring.v1.RemoveEntriesResponse\x12K\n\x0c\x43hangePolicy\x12\x1c.ring.v1.ChangePolicyRequest\x1a\x1d.ring.v1.ChangePolicyResponse\x12K\n\x0cListHotlists\x12\x1c.ring.v1.ListHotlistsRequest\x1a\x1d.ring.v1.ListHotlistsResponse\x12>\n\x0cGrantHotlist\x12\x1c.ring.v1.GrantHotlistRequest\x1a\x10.ring.v1.Hotlist\x12<\n\x0bRevokeGrant\x12\x1b.ring.v1.RevokeGrantRequest\x1a\x10.ring.v1.Hotlist\x12>\n\x0c\x43heckHistory\x12\x1c.ring.v1.CheckHistoryRequest\x1a\x0e.ring.v1.Alert0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,48 +37,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._loaded_options = None
   _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._serialized_options = b'8\001'
-  _globals['_HOTLISTKIND']._serialized_start=2318
-  _globals['_HOTLISTKIND']._serialized_end=2379
-  _globals['_HOTLISTRIGHT']._serialized_start=2381
-  _globals['_HOTLISTRIGHT']._serialized_end=2475
-  _globals['_IMPORTMODE']._serialized_start=2477
-  _globals['_IMPORTMODE']._serialized_end=2535
-  _globals['_HOTLIST']._serialized_start=127
-  _globals['_HOTLIST']._serialized_end=341
-  _globals['_HOTLISTPOLICY']._serialized_start=344
-  _globals['_HOTLISTPOLICY']._serialized_end=629
-  _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._serialized_start=520
-  _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._serialized_end=577
-  _globals['_HOTLISTGRANT']._serialized_start=631
-  _globals['_HOTLISTGRANT']._serialized_end=699
-  _globals['_GRANTHOTLISTREQUEST']._serialized_start=701
-  _globals['_GRANTHOTLISTREQUEST']._serialized_end=810
-  _globals['_REVOKEGRANTREQUEST']._serialized_start=812
-  _globals['_REVOKEGRANTREQUEST']._serialized_end=882
-  _globals['_CREATEHOTLISTREQUEST']._serialized_start=885
-  _globals['_CREATEHOTLISTREQUEST']._serialized_end=1065
-  _globals['_CHANGEPOLICYREQUEST']._serialized_start=1067
-  _globals['_CHANGEPOLICYREQUEST']._serialized_end=1161
-  _globals['_CHANGEPOLICYRESPONSE']._serialized_start=1163
-  _globals['_CHANGEPOLICYRESPONSE']._serialized_end=1260
-  _globals['_IMPORTENTRIESREQUEST']._serialized_start=1263
-  _globals['_IMPORTENTRIESREQUEST']._serialized_end=1392
-  _globals['_IMPORTHEADER']._serialized_start=1395
-  _globals['_IMPORTHEADER']._serialized_end=1531
-  _globals['_IMPORTENTRIESRESPONSE']._serialized_start=1534
-  _globals['_IMPORTENTRIESRESPONSE']._serialized_end=1771
-  _globals['_REJECTEDENTRY']._serialized_start=1773
-  _globals['_REJECTEDENTRY']._serialized_end=1817
-  _globals['_REMOVEENTRIESREQUEST']._serialized_start=1819
-  _globals['_REMOVEENTRIESREQUEST']._serialized_end=1909
-  _globals['_REMOVEENTRIESRESPONSE']._serialized_start=1911
-  _globals['_REMOVEENTRIESRESPONSE']._serialized_end=2026
-  _globals['_LISTHOTLISTSREQUEST']._serialized_start=2028
-  _globals['_LISTHOTLISTSREQUEST']._serialized_end=2049
-  _globals['_LISTHOTLISTSRESPONSE']._serialized_start=2051
-  _globals['_LISTHOTLISTSRESPONSE']._serialized_end=2109
-  _globals['_CHECKHISTORYREQUEST']._serialized_start=2112
-  _globals['_CHECKHISTORYREQUEST']._serialized_end=2316
-  _globals['_HOTLISTSERVICE']._serialized_start=2538
-  _globals['_HOTLISTSERVICE']._serialized_end=3126
+  _globals['_HOTLISTKIND']._serialized_start=3065
+  _globals['_HOTLISTKIND']._serialized_end=3126
+  _globals['_HOTLISTRIGHT']._serialized_start=3128
+  _globals['_HOTLISTRIGHT']._serialized_end=3222
+  _globals['_IMPORTMODE']._serialized_start=3224
+  _globals['_IMPORTMODE']._serialized_end=3282
+  _globals['_HOTLIST']._serialized_start=160
+  _globals['_HOTLIST']._serialized_end=374
+  _globals['_HOTLISTPOLICY']._serialized_start=377
+  _globals['_HOTLISTPOLICY']._serialized_end=662
+  _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._serialized_start=553
+  _globals['_HOTLISTPOLICY_PRIORITYTHRESHOLDSENTRY']._serialized_end=610
+  _globals['_HOTLISTGRANT']._serialized_start=664
+  _globals['_HOTLISTGRANT']._serialized_end=732
+  _globals['_GRANTHOTLISTREQUEST']._serialized_start=734
+  _globals['_GRANTHOTLISTREQUEST']._serialized_end=843
+  _globals['_REVOKEGRANTREQUEST']._serialized_start=845
+  _globals['_REVOKEGRANTREQUEST']._serialized_end=915
+  _globals['_CREATEHOTLISTREQUEST']._serialized_start=918
+  _globals['_CREATEHOTLISTREQUEST']._serialized_end=1098
+  _globals['_CHANGEPOLICYREQUEST']._serialized_start=1100
+  _globals['_CHANGEPOLICYREQUEST']._serialized_end=1194
+  _globals['_CHANGEPOLICYRESPONSE']._serialized_start=1196
+  _globals['_CHANGEPOLICYRESPONSE']._serialized_end=1293
+  _globals['_IMPORTENTRIESREQUEST']._serialized_start=1296
+  _globals['_IMPORTENTRIESREQUEST']._serialized_end=1425
+  _globals['_IMPORTHEADER']._serialized_start=1428
+  _globals['_IMPORTHEADER']._serialized_end=1590
+  _globals['_IMPORTENTRIESRESPONSE']._serialized_start=1593
+  _globals['_IMPORTENTRIESRESPONSE']._serialized_end=1905
+  _globals['_REJECTEDENTRY']._serialized_start=1907
+  _globals['_REJECTEDENTRY']._serialized_end=1951
+  _globals['_UNCONFIRMEDENTRY']._serialized_start=1953
+  _globals['_UNCONFIRMEDENTRY']._serialized_end=2041
+  _globals['_EXPORTENTRIESREQUEST']._serialized_start=2043
+  _globals['_EXPORTENTRIESREQUEST']._serialized_end=2115
+  _globals['_EXPORTENTRIESRESPONSE']._serialized_start=2117
+  _globals['_EXPORTENTRIESRESPONSE']._serialized_end=2215
+  _globals['_LISTHOTLISTVERSIONSREQUEST']._serialized_start=2217
+  _globals['_LISTHOTLISTVERSIONSREQUEST']._serialized_end=2278
+  _globals['_LISTHOTLISTVERSIONSRESPONSE']._serialized_start=2280
+  _globals['_LISTHOTLISTVERSIONSRESPONSE']._serialized_end=2352
+  _globals['_HOTLISTVERSION']._serialized_start=2355
+  _globals['_HOTLISTVERSION']._serialized_end=2564
+  _globals['_REMOVEENTRIESREQUEST']._serialized_start=2566
+  _globals['_REMOVEENTRIESREQUEST']._serialized_end=2656
+  _globals['_REMOVEENTRIESRESPONSE']._serialized_start=2658
+  _globals['_REMOVEENTRIESRESPONSE']._serialized_end=2773
+  _globals['_LISTHOTLISTSREQUEST']._serialized_start=2775
+  _globals['_LISTHOTLISTSREQUEST']._serialized_end=2796
+  _globals['_LISTHOTLISTSRESPONSE']._serialized_start=2798
+  _globals['_LISTHOTLISTSRESPONSE']._serialized_end=2856
+  _globals['_CHECKHISTORYREQUEST']._serialized_start=2859
+  _globals['_CHECKHISTORYREQUEST']._serialized_end=3063
+  _globals['_HOTLISTSERVICE']._serialized_start=3285
+  _globals['_HOTLISTSERVICE']._serialized_end=4053
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,7 @@ believes it, and a caller without it has every role.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from proto.ring.v1 import alert_pb2 as _alert_pb2
@@ -179,7 +180,7 @@ class HotlistPolicy(_message.Message):
     """
     threshold: _builtins.float
     """Any other raises one where the probability that the vehicle's plate is the entry's is higher.
-    0.01..1, default 0.2; 1: exact matches alone.
+    0.02..1, default 0.2; 1: exact matches alone.
     """
     listed_share: _builtins.float
     """The share of the traffic that the list's vehicles are together: what is known before a read.
@@ -437,6 +438,7 @@ class ImportHeader(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     CREATE_FIELD_NUMBER: _builtins.int
+    CONFIRM_FREQUENT_FIELD_NUMBER: _builtins.int
     LOOK_BACK_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     agency: _builtins.str
@@ -444,6 +446,10 @@ class ImportHeader(_message.Message):
     mode: Global___ImportMode.ValueType
     create: _builtins.bool
     """Make the list where there is none; else NOT_FOUND."""
+    confirm_frequent: _builtins.bool
+    """Entries that would hit more than 100 times a day go live too; the change records that they
+    were confirmed, and by whom. Without it they are left out, and named in `unconfirmed`.
+    """
     @_builtins.property
     def look_back(self) -> _look_back_pb2.LookBack:
         """Left out: the server's own period (RING_LOOK_BACK), without a purpose."""
@@ -455,11 +461,12 @@ class ImportHeader(_message.Message):
         agency: _builtins.str = ...,
         mode: Global___ImportMode.ValueType = ...,
         create: _builtins.bool = ...,
+        confirm_frequent: _builtins.bool = ...,
         look_back: _look_back_pb2.LookBack | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["look_back", b"look_back"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "create", b"create", "hotlist", b"hotlist", "look_back", b"look_back", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "confirm_frequent", b"confirm_frequent", "create", b"create", "hotlist", b"hotlist", "look_back", b"look_back", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -476,11 +483,14 @@ class ImportEntriesResponse(_message.Message):
     REJECTED_FIELD_NUMBER: _builtins.int
     REJECTED_TOTAL_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    UNCONFIRMED_FIELD_NUMBER: _builtins.int
+    UNCONFIRMED_TOTAL_FIELD_NUMBER: _builtins.int
     LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
     added: _builtins.int
     removed: _builtins.int
     unchanged: _builtins.int
     rejected_total: _builtins.int
+    unconfirmed_total: _builtins.int
     look_back_id: _builtins.str
     """Of the looking back for the entries that were added; empty where there is none."""
     @_builtins.property
@@ -493,6 +503,12 @@ class ImportEntriesResponse(_message.Message):
     def position(self) -> _common_pb2.LogPosition:
         """Where the change went live: every read after this position is matched with it."""
 
+    @_builtins.property
+    def unconfirmed(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnconfirmedEntry]:
+        """The first 1,000 of the entries that would hit more than 100 times a day and were not
+        confirmed: they were left out.
+        """
+
     def __init__(
         self,
         *,
@@ -503,11 +519,13 @@ class ImportEntriesResponse(_message.Message):
         rejected: _abc.Iterable[Global___RejectedEntry] | None = ...,
         rejected_total: _builtins.int = ...,
         position: _common_pb2.LogPosition | None = ...,
+        unconfirmed: _abc.Iterable[Global___UnconfirmedEntry] | None = ...,
+        unconfirmed_total: _builtins.int = ...,
         look_back_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hotlist", b"hotlist", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged", "unconfirmed", b"unconfirmed", "unconfirmed_total", b"unconfirmed_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -535,6 +553,188 @@ class RejectedEntry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RejectedEntry: _TypeAlias = RejectedEntry  # noqa: Y015
+
+@_typing.final
+class UnconfirmedEntry(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    PLATE_FIELD_NUMBER: _builtins.int
+    READS_A_DAY_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """The sender's number (rows), else counted over the whole stream from 1."""
+    plate: _builtins.str
+    reads_a_day: _builtins.int
+    """Reads of it on the busiest of the last seven days. Left out where that is not known: the read
+    side does not answer, and the entry is a pattern.
+    """
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        plate: _builtins.str = ...,
+        reads_a_day: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reads_a_day", b"_reads_a_day", "reads_a_day", b"reads_a_day"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reads_a_day", b"_reads_a_day", "plate", b"plate", "reads_a_day", b"reads_a_day", "row", b"row"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reads_a_day: _TypeAlias = _typing.Literal["reads_a_day"]  # noqa: Y015
+    _WhichOneofArgType__reads_a_day: _TypeAlias = _typing.Literal["_reads_a_day", b"_reads_a_day"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reads_a_day) -> _WhichOneofReturnType__reads_a_day | None: ...
+
+Global___UnconfirmedEntry: _TypeAlias = UnconfirmedEntry  # noqa: Y015
+
+@_typing.final
+class ExportEntriesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOTLIST_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    hotlist: _builtins.str
+    agency: _builtins.str
+    """Who owns it. Empty: the caller's, else "default"."""
+    version: _builtins.int
+    """The list as it was then; 0: as it is. NOT_FOUND where it has no such version yet."""
+    def __init__(
+        self,
+        *,
+        hotlist: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "hotlist", b"hotlist", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEntriesRequest: _TypeAlias = ExportEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ExportEntriesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOTLIST_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hotlist(self) -> Global___Hotlist:
+        """In the first message only: the list, with entries and version as they are exported."""
+
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.HotlistEntry]:
+        """At most 5,000 a message."""
+
+    def __init__(
+        self,
+        *,
+        hotlist: Global___Hotlist | None = ...,
+        entries: _abc.Iterable[_alert_pb2.HotlistEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hotlist", b"hotlist"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "hotlist", b"hotlist"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEntriesResponse: _TypeAlias = ExportEntriesResponse  # noqa: Y015
+
+@_typing.final
+class ListHotlistVersionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOTLIST_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    hotlist: _builtins.str
+    agency: _builtins.str
+    """Who owns it. Empty: the caller's, else "default"."""
+    def __init__(
+        self,
+        *,
+        hotlist: _builtins.str = ...,
+        agency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "hotlist", b"hotlist"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHotlistVersionsRequest: _TypeAlias = ListHotlistVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListHotlistVersionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___HotlistVersion]:
+        """Version 0 is the new, empty list."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___HotlistVersion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHotlistVersionsResponse: _TypeAlias = ListHotlistVersionsResponse  # noqa: Y015
+
+@_typing.final
+class HotlistVersion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    by: _builtins.str
+    """The agency on whose behalf, or "insecure"; empty in changes made before this was recorded."""
+    added: _builtins.int
+    removed: _builtins.int
+    entries: _builtins.int
+    """Live entries after the change."""
+    digest: _builtins.bytes
+    """SHA-256 over what was added and removed; empty where that was nothing."""
+    confirmed: _builtins.int
+    """Entries among those added that would hit more than 100 times a day, and were confirmed."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def policy(self) -> Global___HotlistPolicy:
+        """The policy from here on, in force; left out where it was not changed."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        by: _builtins.str = ...,
+        added: _builtins.int = ...,
+        removed: _builtins.int = ...,
+        entries: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+        confirmed: _builtins.int = ...,
+        policy: Global___HotlistPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "at", b"at", "by", b"by", "confirmed", b"confirmed", "digest", b"digest", "entries", b"entries", "policy", b"policy", "removed", b"removed", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HotlistVersion: _TypeAlias = HotlistVersion  # noqa: Y015
 
 @_typing.final
 class RemoveEntriesRequest(_message.Message):

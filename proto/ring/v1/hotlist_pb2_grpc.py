@@ -45,6 +45,16 @@ class HotlistServiceStub:
                 request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ImportEntriesRequest.SerializeToString,
                 response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ImportEntriesResponse.FromString,
                 _registered_method=True)
+        self.ExportEntries = channel.unary_stream(
+                '/ring.v1.HotlistService/ExportEntries',
+                request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ExportEntriesRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ExportEntriesResponse.FromString,
+                _registered_method=True)
+        self.ListHotlistVersions = channel.unary_unary(
+                '/ring.v1.HotlistService/ListHotlistVersions',
+                request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistVersionsRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistVersionsResponse.FromString,
+                _registered_method=True)
         self.RemoveEntries = channel.unary_unary(
                 '/ring.v1.HotlistService/RemoveEntries',
                 request_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.RemoveEntriesRequest.SerializeToString,
@@ -92,6 +102,21 @@ class HotlistServiceServicer:
         the last. All entries are made live by one atomic change once the client half-closes after
         it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
         are named and left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportEntries(self, request, context):
+        """The entries of a list, as it is or as it was, in order of plate. Imported again they are all
+        unchanged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHotlistVersions(self, request, context):
+        """Each change of a list, in order of version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +179,16 @@ def add_HotlistServiceServicer_to_server(servicer, server):
                     servicer.ImportEntries,
                     request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ImportEntriesRequest.FromString,
                     response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ImportEntriesResponse.SerializeToString,
+            ),
+            'ExportEntries': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportEntries,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ExportEntriesRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ExportEntriesResponse.SerializeToString,
+            ),
+            'ListHotlistVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHotlistVersions,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistVersionsRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistVersionsResponse.SerializeToString,
             ),
             'RemoveEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveEntries,
@@ -240,6 +275,60 @@ class HotlistService:
             '/ring.v1.HotlistService/ImportEntries',
             proto_dot_ring_dot_v1_dot_hotlist__pb2.ImportEntriesRequest.SerializeToString,
             proto_dot_ring_dot_v1_dot_hotlist__pb2.ImportEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ring.v1.HotlistService/ExportEntries',
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.ExportEntriesRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.ExportEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHotlistVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ring.v1.HotlistService/ListHotlistVersions',
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistVersionsRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_hotlist__pb2.ListHotlistVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,12 @@ class HotlistServiceStub:
     it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
     are named and left out.
     """
+    ExportEntries: _grpc.UnaryStreamMultiCallable[_hotlist_pb2.ExportEntriesRequest, _hotlist_pb2.ExportEntriesResponse]
+    """The entries of a list, as it is or as it was, in order of plate. Imported again they are all
+    unchanged.
+    """
+    ListHotlistVersions: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ListHotlistVersionsRequest, _hotlist_pb2.ListHotlistVersionsResponse]
+    """Each change of a list, in order of version."""
     RemoveEntries: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.RemoveEntriesRequest, _hotlist_pb2.RemoveEntriesResponse]
     """Takes entries off a list as one atomic change."""
     ChangePolicy: _grpc.UnaryUnaryMultiCallable[_hotlist_pb2.ChangePolicyRequest, _hotlist_pb2.ChangePolicyResponse]
@@ -75,6 +81,12 @@ class HotlistServiceAsyncStub(HotlistServiceStub):
     it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
     are named and left out.
     """
+    ExportEntries: _aio.UnaryStreamMultiCallable[_hotlist_pb2.ExportEntriesRequest, _hotlist_pb2.ExportEntriesResponse]  # type: ignore[assignment]
+    """The entries of a list, as it is or as it was, in order of plate. Imported again they are all
+    unchanged.
+    """
+    ListHotlistVersions: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ListHotlistVersionsRequest, _hotlist_pb2.ListHotlistVersionsResponse]  # type: ignore[assignment]
+    """Each change of a list, in order of version."""
     RemoveEntries: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.RemoveEntriesRequest, _hotlist_pb2.RemoveEntriesResponse]  # type: ignore[assignment]
     """Takes entries off a list as one atomic change."""
     ChangePolicy: _aio.UnaryUnaryMultiCallable[_hotlist_pb2.ChangePolicyRequest, _hotlist_pb2.ChangePolicyResponse]  # type: ignore[assignment]
@@ -113,6 +125,24 @@ class HotlistServiceServicer(metaclass=_abc_1.ABCMeta):
         it; a stream that breaks off, or ends without the last message, changes nothing. Bad entries
         are named and left out.
         """
+
+    @_abc_1.abstractmethod
+    def ExportEntries(
+        self,
+        request: _hotlist_pb2.ExportEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_hotlist_pb2.ExportEntriesResponse], _abc.AsyncIterator[_hotlist_pb2.ExportEntriesResponse]]:
+        """The entries of a list, as it is or as it was, in order of plate. Imported again they are all
+        unchanged.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHotlistVersions(
+        self,
+        request: _hotlist_pb2.ListHotlistVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hotlist_pb2.ListHotlistVersionsResponse, _abc.Awaitable[_hotlist_pb2.ListHotlistVersionsResponse]]:
+        """Each change of a list, in order of version."""
 
     @_abc_1.abstractmethod
     def RemoveEntries(

@@ -647,3 +647,82 @@ class CopyProgress(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CopyProgress: _TypeAlias = CopyProgress  # noqa: Y015
+
+@_typing.final
+class EstimateFrequencyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERNS_FIELD_NUMBER: _builtins.int
+    ABOVE_FIELD_NUMBER: _builtins.int
+    above: _builtins.int
+    """Plates that were read more often than this on one day are named; left out: none."""
+    @_builtins.property
+    def patterns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 200: '?' any one character, '*' any run of them."""
+
+    def __init__(
+        self,
+        *,
+        patterns: _abc.Iterable[_builtins.str] | None = ...,
+        above: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_above", b"_above", "above", b"above"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_above", b"_above", "above", b"above", "patterns", b"patterns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__above: _TypeAlias = _typing.Literal["above"]  # noqa: Y015
+    _WhichOneofArgType__above: _TypeAlias = _typing.Literal["_above", b"_above"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__above) -> _WhichOneofReturnType__above | None: ...
+
+Global___EstimateFrequencyRequest: _TypeAlias = EstimateFrequencyRequest  # noqa: Y015
+
+@_typing.final
+class FrequencyEstimate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERNS_FIELD_NUMBER: _builtins.int
+    PLATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def patterns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frequency]:
+        """In the order asked for."""
+
+    @_builtins.property
+    def plates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frequency]:
+        """In order of plate."""
+
+    def __init__(
+        self,
+        *,
+        patterns: _abc.Iterable[Global___Frequency] | None = ...,
+        plates: _abc.Iterable[Global___Frequency] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["patterns", b"patterns", "plates", b"plates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrequencyEstimate: _TypeAlias = FrequencyEstimate  # noqa: Y015
+
+@_typing.final
+class Frequency(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATE_FIELD_NUMBER: _builtins.int
+    READS_A_DAY_FIELD_NUMBER: _builtins.int
+    plate: _builtins.str
+    reads_a_day: _builtins.int
+    """On the busiest of the days."""
+    def __init__(
+        self,
+        *,
+        plate: _builtins.str = ...,
+        reads_a_day: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plate", b"plate", "reads_a_day", b"reads_a_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Frequency: _TypeAlias = Frequency  # noqa: Y015

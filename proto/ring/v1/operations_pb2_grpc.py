@@ -400,6 +400,11 @@ class ProjectionServiceStub:
                 request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.RebuildRequest.SerializeToString,
                 response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.RebuildProgress.FromString,
                 _registered_method=True)
+        self.EstimateFrequency = channel.unary_unary(
+                '/ring.v1.ProjectionService/EstimateFrequency',
+                request_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.EstimateFrequencyRequest.SerializeToString,
+                response_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.FrequencyEstimate.FromString,
+                _registered_method=True)
 
 
 class ProjectionServiceServicer:
@@ -432,6 +437,13 @@ class ProjectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateFrequency(self, request, context):
+        """How often plates are read, estimated from the last seven days that have reads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -454,6 +466,11 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.Rebuild,
                     request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.RebuildRequest.FromString,
                     response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.RebuildProgress.SerializeToString,
+            ),
+            'EstimateFrequency': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateFrequency,
+                    request_deserializer=proto_dot_ring_dot_v1_dot_operations__pb2.EstimateFrequencyRequest.FromString,
+                    response_serializer=proto_dot_ring_dot_v1_dot_operations__pb2.FrequencyEstimate.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -565,6 +582,33 @@ class ProjectionService:
             '/ring.v1.ProjectionService/Rebuild',
             proto_dot_ring_dot_v1_dot_operations__pb2.RebuildRequest.SerializeToString,
             proto_dot_ring_dot_v1_dot_operations__pb2.RebuildProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateFrequency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ring.v1.ProjectionService/EstimateFrequency',
+            proto_dot_ring_dot_v1_dot_operations__pb2.EstimateFrequencyRequest.SerializeToString,
+            proto_dot_ring_dot_v1_dot_operations__pb2.FrequencyEstimate.FromString,
             options,
             channel_credentials,
             insecure,

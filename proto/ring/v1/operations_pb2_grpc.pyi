@@ -176,6 +176,8 @@ class ProjectionServiceStub:
     """
     Reconcile: _grpc.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]
     Rebuild: _grpc.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]
+    EstimateFrequency: _grpc.UnaryUnaryMultiCallable[_operations_pb2.EstimateFrequencyRequest, _operations_pb2.FrequencyEstimate]
+    """How often plates are read, estimated from the last seven days that have reads."""
 
 @_typing.type_check_only
 class ProjectionServiceAsyncStub(ProjectionServiceStub):
@@ -189,6 +191,8 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """
     Reconcile: _aio.UnaryStreamMultiCallable[_operations_pb2.ReconcileRequest, _operations_pb2.ReconcileProgress]  # type: ignore[assignment]
     Rebuild: _aio.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]  # type: ignore[assignment]
+    EstimateFrequency: _aio.UnaryUnaryMultiCallable[_operations_pb2.EstimateFrequencyRequest, _operations_pb2.FrequencyEstimate]  # type: ignore[assignment]
+    """How often plates are read, estimated from the last seven days that have reads."""
 
 class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Between the write process and the read process, on a local socket; not on the public address."""
@@ -223,5 +227,13 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_pb2.RebuildRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_operations_pb2.RebuildProgress], _abc.AsyncIterator[_operations_pb2.RebuildProgress]]: ...
+
+    @_abc_1.abstractmethod
+    def EstimateFrequency(
+        self,
+        request: _operations_pb2.EstimateFrequencyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.FrequencyEstimate, _abc.Awaitable[_operations_pb2.FrequencyEstimate]]:
+        """How often plates are read, estimated from the last seven days that have reads."""
 
 def add_ProjectionServiceServicer_to_server(servicer: ProjectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
