@@ -19,6 +19,7 @@ from ring.cli import (
     clones,
     flows,
     hotlists,
+    incidents,
     investigation,
     keeping,
     operations,
@@ -47,6 +48,8 @@ app.command()(patterns.common)
 app.command()(clones.clones)
 app.command()(patterns.present)
 app.add_typer(alerts.app, name="alerts")
+alerts.app.command("precision")(incidents.precision)
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(hotlists.app, name="hotlist")
 app.add_typer(registry.checkpoints, name="checkpoints")
 app.add_typer(registry.readers, name="readers")
