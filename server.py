@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from proto.ring.v1 import (
     alert_pb2_grpc,
     hotlist_pb2_grpc,
+    incident_pb2_grpc,
     ingest_pb2_grpc,
     operations_pb2_grpc,
     registry_pb2_grpc,
@@ -45,6 +46,7 @@ from ring.rpc.alerts import AlertService
 from ring.rpc.errors import ErrorInterceptor
 from ring.rpc.health import Watch
 from ring.rpc.hotlists import HotlistService
+from ring.rpc.incidents import IncidentService
 from ring.rpc.ingest import IngestService
 from ring.rpc.look_back import LookBacks
 from ring.rpc.operations import OperationsService
@@ -62,6 +64,7 @@ _SERVICES = (
     "ring.v1.RegistryService",
     "ring.v1.HotlistService",
     "ring.v1.AlertService",
+    "ring.v1.IncidentService",
     "ring.v1.OperationsService",
     investigation.SERVICE,
 )
@@ -132,6 +135,7 @@ class WriteProcess:
             self._grew,
         )
         self.forwarder = investigation.Forwarder(channel, pictures)
+        self.incidents = IncidentService(self.ring, channel)
 
     def serve_on(self, server: grpc.aio.Server) -> None:
         """Adds the services."""
@@ -140,6 +144,7 @@ class WriteProcess:
         hotlist_pb2_grpc.add_HotlistServiceServicer_to_server(self.hotlists, server)
         alert_pb2_grpc.add_AlertServiceServicer_to_server(self.alerts, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(self.operations, server)
+        incident_pb2_grpc.add_IncidentServiceServicer_to_server(self.incidents, server)
         health_pb2_grpc.add_HealthServicer_to_server(self.checks, server)
         server.add_generic_rpc_handlers((self.forwarder.handler(),))
         reflection.enable_server_reflection(
@@ -241,7 +246,7 @@ def _serve_metrics(settings: Settings) -> None:
 async def _read(options: argparse.Namespace, settings: Settings) -> None:
     # ClickHouse is the read process's alone
     from projections import process
-    from projections.service import City
+    from projections.answering import City
 
     stop = _stop_on_signals()
     # Ctrl-C goes to the whole process group: the write process ends us when it is done.
@@ -255,7 +260,7 @@ async def _read(options: argparse.Namespace, settings: Settings) -> None:
         ready=lambda: _log.info("the read side is ready"),
         stop=stop,
         clickhouse_cluster=settings.clickhouse_cluster,
-        city=City(settings.max_visit, ZoneInfo(settings.time_zone)),
+        city=City(settings.max_visit, ZoneInfo(settings.time_zone), settings.incident_gap),
     )
 
 
