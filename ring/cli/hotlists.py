@@ -10,6 +10,7 @@ from ring.cli.connection import connect
 from ring.cli.failure import CommandError
 from ring.cli.hotlist_export import export_entries, history
 from ring.cli.hotlist_import import Agency, Name, import_entries, summary_of
+from ring.cli.hotlist_policy import create_hotlist, policy
 from ring.cli.options import Json, Server
 from ring.cli.output import count, print_json, print_line, print_table
 from ring.cli.settings import load
@@ -28,6 +29,8 @@ _SECONDS = 120.0
 app.command("import")(import_entries)
 app.command("export")(export_entries)
 app.command("history")(history)
+app.command("create")(create_hotlist)
+app.command("policy")(policy)
 
 
 def _grants(hotlist: Hotlist) -> str:
@@ -67,37 +70,6 @@ def list_hotlists(server: Server = None, as_json: Json = False) -> None:
         ),
         right=("entries", "version", "confidence floor"),
     )
-
-
-@app.command("create")
-def create_hotlist(
-    name: Name,
-    agency: Agency = "",
-    floor: Annotated[
-        float | None,
-        typer.Option(
-            "--floor",
-            min=0,
-            max=1,
-            help="Reads of a lower confidence raise no alert; 0.5 without it.",
-        ),
-    ] = None,
-    server: Server = None,
-    as_json: Json = False,
-) -> None:
-    """Make an empty list. `ring hotlist import` does so too, with the default floor."""
-    from proto.ring.v1.hotlist_pb2 import CreateHotlistRequest
-    from proto.ring.v1.hotlist_pb2_grpc import HotlistServiceStub
-
-    with connect(server, load()) as channel:
-        hotlist = HotlistServiceStub(channel).CreateHotlist(
-            CreateHotlistRequest(name=name, agency=agency, confidence_floor=floor),
-            timeout=_SECONDS,
-        )
-    if as_json:
-        print_json(hotlist)
-    else:
-        print_line(f"created; reads under {hotlist.confidence_floor:.2f} raise no alert")
 
 
 @app.command("remove")

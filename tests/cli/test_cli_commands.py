@@ -18,6 +18,7 @@ COMMANDS = [
     *(["checkpoints", "import"], ["checkpoints", "list"]),
     *(["readers", "import"], ["readers", "list"], ["readers", "revoke"]),
     *(["hotlist", "import"], ["hotlist", "list"], ["hotlist", "remove"], ["hotlist", "create"]),
+    ["hotlist", "policy"],
     *(["alerts"], ["alerts", "acknowledge"], ["alerts", "resolve"]),
     *(["rejects"], ["rejects", "list"], ["rejects", "show"], ["rebuild"], ["status"]),
 ]
