@@ -114,8 +114,9 @@ def main() -> None:
     parser.add_argument("--outage", type=float, default=150, help="seconds without ClickHouse")
     parser.add_argument("--backlog", type=int, default=500_000, help="reads of a day offline")
     options = parser.parse_args()
-    for row in faults(options.rounds, options.seed):
-        print(json.dumps(row), flush=True)
+    if options.rounds:
+        for row in faults(options.rounds, options.seed):
+            print(json.dumps(row), flush=True)
     if options.outage:
         for row in outages(options.outage):
             print(json.dumps(row), flush=True)

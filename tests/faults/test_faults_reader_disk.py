@@ -13,6 +13,7 @@ import pytest
 
 from lpr.spool_file import inspect
 from tests.conftest import ROOT, Server, ServerFactory
+from tests.faults.accounts import reconcile
 from tests.faults.conftest import FeedingReader, ReaderFactory, plates, register, stored, until
 from tests.faults.feeding_reader import plate
 
@@ -49,6 +50,7 @@ def check_all_arrived(server: Server, reader: FeedingReader, name: str) -> None:
     assert reader.ended_well()
     _, epoch, _, dropped = reader.said.split()
     assert plates(stored(server.data, name, epoch)) == [plate("A", n) for n in range(1, COUNT + 1)]
+    reconcile(server, {(name, epoch): range(1, COUNT + 1)})
     told = warnings(reader)
     assert len([line for line in told if "oldest waiting pictures dropped" in line]) == 1
     full = [line for line in told if "1 read waiting in memory" in line]
@@ -149,5 +151,7 @@ def test_lpr_read_holds_its_reads_until_the_spool_has_room(
     assert [(one["plate"], one["sequence"]) for one in shown] == [
         (text, waiting + number) for number, text in enumerate(seen, 1)
     ]
-    arrived = plates(stored(server.data, "camera", shown[0]["epoch"]))
+    epoch = shown[0]["epoch"]
+    arrived = plates(stored(server.data, "camera", epoch))
     assert arrived == [plate("A", n) for n in range(1, waiting + 1)] + seen
+    reconcile(server, {("camera", epoch): range(1, waiting + len(seen) + 1)})
