@@ -28,6 +28,7 @@ from proto.ring.v1 import (
     hotlist_pb2_grpc,
     incident_pb2_grpc,
     ingest_pb2_grpc,
+    look_back_pb2_grpc,
     operations_pb2_grpc,
     registry_pb2_grpc,
 )
@@ -45,6 +46,7 @@ from ring.rpc import investigation
 from ring.rpc.alerts import AlertService
 from ring.rpc.errors import ErrorInterceptor
 from ring.rpc.health import Watch
+from ring.rpc.history import LookBackService
 from ring.rpc.hotlists import HotlistService
 from ring.rpc.incidents import IncidentService
 from ring.rpc.ingest import IngestService
@@ -63,6 +65,7 @@ _SERVICES = (
     "ring.v1.IngestService",
     "ring.v1.RegistryService",
     "ring.v1.HotlistService",
+    "ring.v1.LookBackService",
     "ring.v1.AlertService",
     "ring.v1.IncidentService",
     "ring.v1.OperationsService",
@@ -142,6 +145,8 @@ class WriteProcess:
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(self.registry, server)
         hotlist_pb2_grpc.add_HotlistServiceServicer_to_server(self.hotlists, server)
+        looking_back = LookBackService(self.ring, self.look_backs.history)
+        look_back_pb2_grpc.add_LookBackServiceServicer_to_server(looking_back, server)
         alert_pb2_grpc.add_AlertServiceServicer_to_server(self.alerts, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(self.operations, server)
         incident_pb2_grpc.add_IncidentServiceServicer_to_server(self.incidents, server)

@@ -7,36 +7,29 @@ falls between the two, and none is alerted twice. It goes on after a stop where 
 it.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from datetime import tzinfo
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import (
     EntriesActivated,
-    EntriesStaged,
     LookBackAdvanced,
     LookBackStarted,
-    StoredRead,
+)
+from proto.ring.v1.look_back_pb2 import (
+    LOOK_BACK_STATE_ENDED,
+    LOOK_BACK_STATE_STARTED,
+    LOOK_BACK_STATE_WAITING,
+    LookBackStatus,
 )
 from proto.ring.v1.look_back_pb2 import LookBack as Asked
-from ring import metrics
-from ring.alert import Alert
 from ring.application import Ring
 from ring.errors import InvalidRequest
 from ring.events import Event, EventSourced
 from ring.hotlist import Hotlist
-from ring.hotlist_index import HotlistIndex
-from ring.likelihood import most_changes
-from ring.matching import alert_raised, fold_lists
-from ring.policy import Policy
-from ring.reads import ReadLog
 from ring.store import unseal
 from ring.values import from_micros, look_back_id, micros
 
@@ -167,111 +160,27 @@ def orders(ring: Ring, after: int) -> Iterator[Order]:
         after = page[-1].id
 
 
-def reach(policy: Policy) -> tuple[int, float]:
-    """What a list can match: changed characters at most, and how sure a read of several may be.
-
-    A match in several characters has several plates that are each likelier than the threshold, so
-    the read can't have been surer than what that leaves, unless its posterior contradicts it.
-    """
-    least = min(policy.threshold, *policy.priority_thresholds.values(), 1.0)
-    return most_changes(least), 1.0 - least
-
-
-class Looker:
-    """Matches chunk by chunk. Used by one thread at a time.
-
-    `on_alerts` is called after each group that was stored; `now`: seconds since 1970, UTC; zone: of
-    the hours of watch orders.
-    """
-
-    def __init__(
-        self,
-        ring: Ring,
-        on_alerts: Callable[[], None],
-        zone: tzinfo,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._ring = ring
-        self._log = ring.event_log
-        self._on_alerts = on_alerts
-        self._now = now
-        self._zone = zone
-        self._index = HotlistIndex(zone)
-        self._folded = 0
-
-    def has_ended(self, order: Order) -> bool:
-        """There is nothing left to do."""
-        found = self._ring.get(LookBack, order.look_back_id)
-        return found is not None and found.ended
-
-    def begin(self, order: Order) -> LookBack:
-        """The looking back, which is started where it was not."""
-        found = self._ring.get(LookBack, order.look_back_id)
-        if found is None:
-            found = LookBack(order.look_back_id)
-            found.start(order, self._at())
-            self._ring.store(found)
-        return found
-
-    def policy(self, order: Order) -> Policy:
-        """The list's, as of the change."""
-        hotlist = self._ring.get(Hotlist, order.list_id, order.list_version)
-        assert hotlist is not None
-        return hotlist.policy
-
-    def entries(self, order: Order, chunk: int) -> Sequence[HotlistEntry]:
-        """What a chunk of the import added; chunks count from 1."""
-        id_ = UUID(order.activated.import_id)
-        (event,) = self._log.select_events(id_, gt=chunk - 1, lte=chunk)
-        return EntriesStaged.FromString(unseal(event.state)).added
-
-    def look(
-        self, order: Order, entry_ids: AbstractSet[str], positions: Sequence[int]
-    ) -> tuple[int, int]:
-        """Matches the reads at these positions: how many they were, and alerts of ours on them."""
-        self._fold(order.position)
-        alerts: dict[UUID, Alert.Raised] = {}
-        reads = 0
-        for event in self._log.select_positions(positions):
-            if event.topic != ReadLog.PlateRead.TOPIC:
-                continue
-            reads += 1
-            stored = StoredRead.FromString(unseal(event.state))
-            for match in self._index.match(stored):
-                if match.entry.entry_id in entry_ids:
-                    alert = alert_raised(event.id, stored, match, self._now())
-                    alert.body.look_back_id = str(order.look_back_id)
-                    alerts[alert.originator_id] = alert
-        return reads, self._raise(alerts) if alerts else 0
-
-    def _raise(self, alerts: dict[UUID, Alert.Raised]) -> int:
-        known = self._log.select_known(list(alerts))
-        new = [alert for id_, alert in alerts.items() if id_ not in known]
-        if new:
-            self._log.insert_events([self._ring.mapper.to_stored_event(alert) for alert in new])
-            for alert in new:
-                metrics.ALERTS.labels("yes" if alert.body.delayed else "no").inc()
-            self._on_alerts()
-        # Those that are known were raised before a stop: by us, for no other does.
-        return len(alerts)
-
-    def advance(self, look_back: LookBack, order: Order, reads: int, alerts: int) -> None:
-        """One chunk more is done."""
-        chunks = look_back.done.chunks + 1
-        last = chunks >= order.activated.chunks
-        look_back.advance(chunks, reads, alerts, last=last, at=self._at())
-        self._ring.store(look_back)
-
-    def forget(self) -> None:
-        """Gives the lists' memory back; what comes next folds them anew."""
-        self._index, self._folded = HotlistIndex(self._zone), 0
-
-    def _fold(self, position: int) -> None:
-        if position < self._folded:
-            self.forget()
-        if position > self._folded:
-            fold_lists(self._log, self._index, self._folded, position)
-            self._folded = position
-
-    def _at(self) -> Timestamp:
-        return from_micros(int(self._now() * 1_000_000))
+def status_of(ring: Ring, order: Order) -> LookBackStatus:
+    """How far a looking back has come."""
+    activated = order.activated
+    status = LookBackStatus(
+        look_back_id=str(order.look_back_id),
+        agency=activated.agency,
+        hotlist=activated.name,
+        hotlist_version=activated.version,
+        position=ring.position(order.position),
+        activated_at=activated.at,
+        look_back=activated.look_back,
+        state=LOOK_BACK_STATE_WAITING,
+        entries=activated.added,
+        by=activated.by,
+    )
+    found = ring.get(LookBack, order.look_back_id)
+    if found is not None:
+        status.state = LOOK_BACK_STATE_STARTED
+        status.started_at.CopyFrom(found.started.at)
+        status.reads, status.alerts = found.done.reads, found.done.alerts
+        if found.ended:
+            status.state = LOOK_BACK_STATE_ENDED
+            status.ended_at.CopyFrom(found.done.at)
+    return status

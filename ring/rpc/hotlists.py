@@ -9,10 +9,10 @@ from eventsourcing.persistence import IntegrityError
 
 from proto.ring.v1 import hotlist_pb2 as pb
 from proto.ring.v1 import hotlist_pb2_grpc
-from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
 from ring.access import Caller, Right, check_maker, right_of
 from ring.application import Ring
-from ring.errors import InvalidRequest, NotBuilt, StateForbids
+from ring.errors import InvalidRequest, StateForbids
 from ring.frequency import Frequencies
 from ring.hotlist import CHUNK, Hotlist
 from ring.importing import EntriesImport, remove_entries
@@ -244,11 +244,13 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         )
         return _message(hotlist, caller)
 
-    async def CheckHistory(  # type: ignore[override] # noqa: N802 - it only fails
+    async def CheckHistory(  # noqa: N802
         self, request: pb.CheckHistoryRequest, context: Any
-    ) -> None:
-        """Not in this version."""
-        raise NotBuilt("CheckHistory is not available in this version")
+    ) -> AsyncIterator[Alert]:
+        """What entries would have raised; raises nothing."""
+        check = self._look_backs.history.check(request, caller_of(context), context)
+        async for alert in check:
+            yield alert
 
 
 def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:

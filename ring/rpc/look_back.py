@@ -19,8 +19,10 @@ from proto.ring.v1.look_back_pb2 import LookBack
 from proto.ring.v1.operations_pb2 import FindCandidatesRequest
 from proto.ring.v1.operations_pb2_grpc import ProjectionServiceStub
 from ring.application import Ring
-from ring.look_back import Looker, Order, asked_look_back, orders, reach
+from ring.look_back import Order, asked_look_back, orders
+from ring.looker import Looker, reach_of
 from ring.matching import Matcher
+from ring.rpc.history import History
 
 _log = structlog.get_logger(__name__)
 
@@ -54,6 +56,7 @@ class LookBacks:
         self._read_side = ProjectionServiceStub(channel)
         self._looker = Looker(ring, on_alerts, zone)
         self._changed = asyncio.Event()
+        self.history = History(ring, matcher, channel, zone)
         self.trouble = ""
 
     def asked(self, header: ImportHeader) -> LookBack | None:
@@ -94,7 +97,7 @@ class LookBacks:
             return
         while self._matcher.position < order.position:  # noqa: ASYNC110
             await asyncio.sleep(_WAIT_SECONDS)  # the matcher tells nobody
-        changes, surest = reach(await asyncio.to_thread(looker.policy, order))
+        changes, surest = reach_of(await asyncio.to_thread(looker.policy, order))
         request = FindCandidatesRequest(
             before=order.position,
             received_from=order.received_from(),

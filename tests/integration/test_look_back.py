@@ -1,26 +1,30 @@
 """Looking back over a socket: what was read before an entry went live, each once, whatever dies."""
 
+import math
 import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 from uuid import uuid4
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from proto.ring.v1 import hotlist_pb2, hotlist_pb2_grpc
+from proto.ring.v1 import hotlist_pb2, hotlist_pb2_grpc, look_back_pb2, look_back_pb2_grpc
 from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
-from proto.ring.v1.common_pb2 import Purpose
+from proto.ring.v1.common_pb2 import Purpose, TimeRange
 from proto.ring.v1.events_pb2 import LookBackAdvanced, LookBackStarted
+from proto.ring.v1.ingest_pb2 import CharacterCandidates, PlateRead
 from proto.ring.v1.look_back_pb2 import LookBack
 from ring.alert import Alert as StoredAlert
 from ring.look_back import LookBack as StoredLookBack
 from ring.store import open_log, unseal
 from tests.conftest import ROOT, Server, ServerFactory
 from tests.integration.test_alerts import Subscriber, register
-from tests.vendor import Client, read
+from tests.vendor import NOW, Client, read
 
 PURPOSE = Purpose(case_number="C-7", reason="stolen this morning")
 
@@ -169,6 +173,111 @@ class Reading:
         """kill -9."""
         self._process.kill()
         self._process.wait(30)
+
+
+def unsure(random: Random, sequence: int, plate: str) -> PlateRead:
+    """A read of a plate with up to two characters wrong, at places that it leaves open."""
+    seen, posterior = "", []
+    wrong = set(random.sample(range(len(plate)), random.choice((0, 1, 1, 2))))
+    for place, true in enumerate(plate):
+        if place in wrong:
+            other, share = random.choice("JKLMNP"), random.choice((0.2, 0.45, 0.47))
+            posterior.append(CharacterCandidates(characters=other + true))
+            posterior[-1].probabilities.extend((1 - share, share))
+            seen += other
+        else:
+            posterior.append(CharacterCandidates(characters=true, probabilities=[1.0]))
+            seen += true
+    result = read(sequence, seen)
+    result.posterior.extend(posterior)
+    result.confidence = math.prod(place.probabilities[0] for place in posterior)
+    return result
+
+
+def replayed(
+    server: Server, name: str, **more: object
+) -> list[look_back_pb2.ReplayHotlistResponse]:
+    request = look_back_pb2.ReplayHotlistRequest(purpose=PURPOSE, hotlist=name, **more)
+    with server.channel() as channel:
+        stub = look_back_pb2_grpc.LookBackServiceStub(channel)
+        return list(stub.ReplayHotlist(request, timeout=60))
+
+
+def checked(server: Server, *plates: str, **more: object) -> list[Alert]:
+    entries = [HotlistEntry(plate=p, entry_id=f"of {p}") for p in plates]
+    request = hotlist_pb2.CheckHistoryRequest(**{"purpose": PURPOSE, **more}, entries=entries)
+    with server.channel() as channel:
+        stub = hotlist_pb2_grpc.HotlistServiceStub(channel)
+        return list(stub.CheckHistory(request, timeout=60))
+
+
+def test_the_dry_run_and_looking_back_find_what_replaying_every_read_finds(server: Server) -> None:
+    random = Random(11)
+    plates = ["".join(random.choices("ABCDEFGH1234", k=6)) for _ in range(6)]
+    plates.append(f"{plates[0][:2]}?{plates[0][3]}*")
+    reads = [unsure(random, n, random.choice(plates[:6])) for n in range(1, 151)]
+    client = Client(server, "r1", str(uuid4()), timeout=60)
+    client.batch(*reads)
+    client.until(len(reads))
+    client.close()
+    before = len(stored(server, StoredAlert.Raised.TOPIC))
+    dry = {(a.sighting.read_id, a.entry.plate) for a in checked(server, *plates)}
+    put(server, "unsure", *plates, back=look_back(0))
+    responses = replayed(server, "unsure")
+    differences = [r.difference for r in responses if r.HasField("difference")]
+    assert {d.reason for d in differences} == {
+        "the read came before the entry was live, and was not looked back for"
+    }
+    all_of_them = {(d.alert.sighting.read_id, d.alert.entry.plate) for d in differences}
+    assert dry == all_of_them
+    assert len(dry) > 20
+    # Some of them are near matches, in one and in several characters.
+    paths = {len(d.alert.match_path) for d in differences}
+    assert paths >= {1, 2}
+    assert len(stored(server, StoredAlert.Raised.TOPIC)) == before
+    back = put(server, "looked back for", *plates)
+    assert ended(server, back.look_back_id).alerts == len(dry)
+    outcome = replayed(server, "looked back for")[-1].outcome
+    assert (outcome.equal, outcome.only_raised, outcome.only_replayed) == (len(dry), 0, 0)
+    stricter = replayed(server, "looked back for", threshold=1.0)
+    assert {r.difference.raised for r in stricter if r.HasField("difference")} == {True}
+    assert stricter[-1].outcome.equal == sum(not d.alert.match_path for d in differences)
+
+
+def test_a_dry_run_shows_entries_as_sent_and_reads_of_its_range(server: Server) -> None:
+    feed(server, "LB600AA")
+    (alert,) = checked(server, "lb 600-aa")
+    assert (alert.entry.plate, alert.entry.entry_id) == ("LB600AA", "of lb 600-aa")
+    assert (alert.alert_id, alert.state, alert.HasField("position")) == ("", 0, False)
+    assert (alert.hotlist, alert.sighting.plate) == ("", "LB600AA")
+    later = TimeRange(start_time=Timestamp(seconds=NOW + 3600))
+    assert checked(server, "LB600AA", range=later) == []
+    for wrong in ({"purpose": Purpose(case_number="C-1")}, {"hotlist": "no such list"}):
+        with pytest.raises(grpc.RpcError) as failure:
+            checked(server, "LB600AA", **wrong)
+        assert failure.value.code() in (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.NOT_FOUND,
+        )
+
+
+def test_looking_back_is_listed_for_those_who_may_see_the_list(server: Server) -> None:
+    feed(server, "QW711ER")
+    answer = put(server, "listed", "QW711ER", "TY822UI", back=look_back(3600, PURPOSE))
+    ended(server, answer.look_back_id)
+    request = look_back_pb2.ListLookBacksRequest(look_back_id=answer.look_back_id)
+    with server.channel() as channel:
+        stub = look_back_pb2_grpc.LookBackServiceStub(channel)
+        (found,) = stub.ListLookBacks(request, timeout=60).look_backs
+        newest = stub.ListLookBacks(look_back_pb2.ListLookBacksRequest(limit=1), timeout=60)
+        other = stub.ListLookBacks(request, timeout=60, metadata=[("ring-agency", "another")])
+    assert (found.state, found.entries, found.reads, found.alerts) == (
+        look_back_pb2.LOOK_BACK_STATE_ENDED, 2, 1, 1,
+    )  # fmt: skip
+    assert (found.hotlist, found.look_back.purpose) == ("listed", PURPOSE)
+    assert found.look_back.period.seconds == 3600
+    assert newest.look_backs == [found]
+    assert list(other.look_backs) == []
 
 
 @pytest.fixture

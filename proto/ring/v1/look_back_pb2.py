@@ -28,15 +28,15 @@ from proto.ring.v1 import alert_pb2 as proto_dot_ring_dot_v1_dot_alert__pb2
 from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dproto/ring/v1/look_back.proto\x12\x07ring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\"X\n\x08LookBack\x12)\n\x06period\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x07purpose\x18\x02 \x01(\x0b\x32\x10.ring.v1.Purpose\"\xa1\x03\n\x0eLookBackStatus\x12\x14\n\x0clook_back_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07hotlist\x18\x03 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x04 \x01(\x04\x12&\n\x08position\x18\x05 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x30\n\x0c\x61\x63tivated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\tlook_back\x18\x07 \x01(\x0b\x32\x11.ring.v1.LookBack\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x16.ring.v1.LookBackState\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65ntries\x18\x0b \x01(\x04\x12\r\n\x05reads\x18\x0c \x01(\x04\x12\x0e\n\x06\x61lerts\x18\r \x01(\x04\x12\n\n\x02\x62y\x18\x0e \x01(\t\";\n\x14ListLookBacksRequest\x12\x14\n\x0clook_back_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"D\n\x15ListLookBacksResponse\x12+\n\nlook_backs\x18\x01 \x03(\x0b\x32\x17.ring.v1.LookBackStatus\"\xdc\x01\n\x14ReplayHotlistRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12\x0f\n\x07hotlist\x18\x02 \x01(\t\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05range\x18\x05 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x1d\n\x10\x63onfidence_floor\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_confidence_floor\"\xab\x01\n\x15ReplayHotlistResponse\x12+\n\x08progress\x18\x01 \x01(\x0b\x32\x17.ring.v1.ReplayProgressH\x00\x12/\n\ndifference\x18\x02 \x01(\x0b\x32\x19.ring.v1.ReplayDifferenceH\x00\x12)\n\x07outcome\x18\x03 \x01(\x0b\x32\x16.ring.v1.ReplayOutcomeH\x00\x42\t\n\x07message\"0\n\x0eReplayProgress\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x04\"Q\n\x10ReplayDifference\x12\x1d\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x0e.ring.v1.Alert\x12\x0e\n\x06raised\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"r\n\rReplayOutcome\x12\r\n\x05\x65qual\x18\x01 \x01(\x04\x12\x13\n\x0bonly_raised\x18\x02 \x01(\x04\x12\x15\n\ronly_replayed\x18\x03 \x01(\x04\x12\r\n\x05reads\x18\x04 \x01(\x04\x12\x17\n\x0fhotlist_version\x18\x05 \x01(\x04*\x85\x01\n\rLookBackState\x12\x1f\n\x1bLOOK_BACK_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17LOOK_BACK_STATE_WAITING\x10\x01\x12\x1b\n\x17LOOK_BACK_STATE_STARTED\x10\x02\x12\x19\n\x15LOOK_BACK_STATE_ENDED\x10\x03\x32\xb3\x01\n\x0fLookBackService\x12N\n\rListLookBacks\x12\x1d.ring.v1.ListLookBacksRequest\x1a\x1e.ring.v1.ListLookBacksResponse\x12P\n\rReplayHotlist\x12\x1d.ring.v1.ReplayHotlistRequest\x1a\x1e.ring.v1.ReplayHotlistResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dproto/ring/v1/look_back.proto\x12\x07ring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19proto/ring/v1/alert.proto\x1a\x1aproto/ring/v1/common.proto\"X\n\x08LookBack\x12)\n\x06period\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x07purpose\x18\x02 \x01(\x0b\x32\x10.ring.v1.Purpose\"\xa1\x03\n\x0eLookBackStatus\x12\x14\n\x0clook_back_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0f\n\x07hotlist\x18\x03 \x01(\t\x12\x17\n\x0fhotlist_version\x18\x04 \x01(\x04\x12&\n\x08position\x18\x05 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12\x30\n\x0c\x61\x63tivated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\tlook_back\x18\x07 \x01(\x0b\x32\x11.ring.v1.LookBack\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x16.ring.v1.LookBackState\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65ntries\x18\x0b \x01(\x04\x12\r\n\x05reads\x18\x0c \x01(\x04\x12\x0e\n\x06\x61lerts\x18\r \x01(\x04\x12\n\n\x02\x62y\x18\x0e \x01(\t\";\n\x14ListLookBacksRequest\x12\x14\n\x0clook_back_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"D\n\x15ListLookBacksResponse\x12+\n\nlook_backs\x18\x01 \x03(\x0b\x32\x17.ring.v1.LookBackStatus\"\x82\x02\n\x14ReplayHotlistRequest\x12!\n\x07purpose\x18\x01 \x01(\x0b\x32\x10.ring.v1.Purpose\x12\x0f\n\x07hotlist\x18\x02 \x01(\t\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05range\x18\x05 \x01(\x0b\x32\x12.ring.v1.TimeRange\x12\x1d\n\x10\x63onfidence_floor\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x07 \x01(\x02H\x01\x88\x01\x01\x42\x13\n\x11_confidence_floorB\x0c\n\n_threshold\"\xab\x01\n\x15ReplayHotlistResponse\x12+\n\x08progress\x18\x01 \x01(\x0b\x32\x17.ring.v1.ReplayProgressH\x00\x12/\n\ndifference\x18\x02 \x01(\x0b\x32\x19.ring.v1.ReplayDifferenceH\x00\x12)\n\x07outcome\x18\x03 \x01(\x0b\x32\x16.ring.v1.ReplayOutcomeH\x00\x42\t\n\x07message\"0\n\x0eReplayProgress\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x04\"Q\n\x10ReplayDifference\x12\x1d\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x0e.ring.v1.Alert\x12\x0e\n\x06raised\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"r\n\rReplayOutcome\x12\r\n\x05\x65qual\x18\x01 \x01(\x04\x12\x13\n\x0bonly_raised\x18\x02 \x01(\x04\x12\x15\n\ronly_replayed\x18\x03 \x01(\x04\x12\r\n\x05reads\x18\x04 \x01(\x04\x12\x17\n\x0fhotlist_version\x18\x05 \x01(\x04*\x85\x01\n\rLookBackState\x12\x1f\n\x1bLOOK_BACK_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17LOOK_BACK_STATE_WAITING\x10\x01\x12\x1b\n\x17LOOK_BACK_STATE_STARTED\x10\x02\x12\x19\n\x15LOOK_BACK_STATE_ENDED\x10\x03\x32\xb3\x01\n\x0fLookBackService\x12N\n\rListLookBacks\x12\x1d.ring.v1.ListLookBacksRequest\x1a\x1e.ring.v1.ListLookBacksResponse\x12P\n\rReplayHotlist\x12\x1d.ring.v1.ReplayHotlistRequest\x1a\x1e.ring.v1.ReplayHotlistResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.ring.v1.look_back_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOOKBACKSTATE']._serialized_start=1450
-  _globals['_LOOKBACKSTATE']._serialized_end=1583
+  _globals['_LOOKBACKSTATE']._serialized_start=1488
+  _globals['_LOOKBACKSTATE']._serialized_end=1621
   _globals['_LOOKBACK']._serialized_start=162
   _globals['_LOOKBACK']._serialized_end=250
   _globals['_LOOKBACKSTATUS']._serialized_start=253
@@ -46,15 +46,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLOOKBACKSRESPONSE']._serialized_start=733
   _globals['_LISTLOOKBACKSRESPONSE']._serialized_end=801
   _globals['_REPLAYHOTLISTREQUEST']._serialized_start=804
-  _globals['_REPLAYHOTLISTREQUEST']._serialized_end=1024
-  _globals['_REPLAYHOTLISTRESPONSE']._serialized_start=1027
-  _globals['_REPLAYHOTLISTRESPONSE']._serialized_end=1198
-  _globals['_REPLAYPROGRESS']._serialized_start=1200
-  _globals['_REPLAYPROGRESS']._serialized_end=1248
-  _globals['_REPLAYDIFFERENCE']._serialized_start=1250
-  _globals['_REPLAYDIFFERENCE']._serialized_end=1331
-  _globals['_REPLAYOUTCOME']._serialized_start=1333
-  _globals['_REPLAYOUTCOME']._serialized_end=1447
-  _globals['_LOOKBACKSERVICE']._serialized_start=1586
-  _globals['_LOOKBACKSERVICE']._serialized_end=1765
+  _globals['_REPLAYHOTLISTREQUEST']._serialized_end=1062
+  _globals['_REPLAYHOTLISTRESPONSE']._serialized_start=1065
+  _globals['_REPLAYHOTLISTRESPONSE']._serialized_end=1236
+  _globals['_REPLAYPROGRESS']._serialized_start=1238
+  _globals['_REPLAYPROGRESS']._serialized_end=1286
+  _globals['_REPLAYDIFFERENCE']._serialized_start=1288
+  _globals['_REPLAYDIFFERENCE']._serialized_end=1369
+  _globals['_REPLAYOUTCOME']._serialized_start=1371
+  _globals['_REPLAYOUTCOME']._serialized_end=1485
+  _globals['_LOOKBACKSERVICE']._serialized_start=1624
+  _globals['_LOOKBACKSERVICE']._serialized_end=1803
 # @@protoc_insertion_point(module_scope)

@@ -206,11 +206,14 @@ class ReplayHotlistRequest(_message.Message):
     AS_OF_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FLOOR_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     agency: _builtins.str
     """Who owns it. Empty: the caller's, else "default"."""
     confidence_floor: _builtins.float
     """In place of the list's own."""
+    threshold: _builtins.float
+    """In place of the list's own, for every priority."""
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
@@ -230,14 +233,20 @@ class ReplayHotlistRequest(_message.Message):
         as_of: _timestamp_pb2.Timestamp | None = ...,
         range: _common_pb2.TimeRange | None = ...,
         confidence_floor: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "as_of", b"as_of", "confidence_floor", b"confidence_floor", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "_threshold", b"_threshold", "as_of", b"as_of", "confidence_floor", b"confidence_floor", "purpose", b"purpose", "range", b"range", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "agency", b"agency", "as_of", b"as_of", "confidence_floor", b"confidence_floor", "hotlist", b"hotlist", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor", "_threshold", b"_threshold", "agency", b"agency", "as_of", b"as_of", "confidence_floor", b"confidence_floor", "hotlist", b"hotlist", "purpose", b"purpose", "range", b"range", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_floor: _TypeAlias = _typing.Literal["confidence_floor"]  # noqa: Y015
     _WhichOneofArgType__confidence_floor: _TypeAlias = _typing.Literal["_confidence_floor", b"_confidence_floor"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_floor) -> _WhichOneofReturnType__confidence_floor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
 
 Global___ReplayHotlistRequest: _TypeAlias = ReplayHotlistRequest  # noqa: Y015
 
