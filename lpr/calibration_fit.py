@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -70,10 +72,10 @@ def _judged(
     said: Sequence[Reading], plates: Sequence[str], interpreter: Interpreter
 ) -> list[tuple[float, bool]]:
     """Share among all plates and truth of each reading that could be a plate."""
-    rules, found = Rules(letters_only=True), []
+    rules, found = Rules(), []
     for one, plate in zip(said, plates, strict=True):
         reading = interpreter.interpret(one)
-        if rules.plausible(reading):
+        if rules.long_enough(reading):
             found.append((reading.confidence, reading.plate == plate))
     return found
 
@@ -93,8 +95,8 @@ def main() -> None:
     with DATA.open(encoding="utf-8", newline="") as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
     names = [one.name for one in fields(Calibration)]
-    for name in options.models:
-        recogniser = catalogue.load(catalogue.choose(name), thorough=True)
+    for name, thorough in itertools.product(options.models, (False, True)):
+        recogniser = catalogue.load(catalogue.choose(name), thorough=thorough)
         with progress_bar() as bar:
             said = [
                 recogniser.read([one.sight])[0]
@@ -104,13 +106,13 @@ def main() -> None:
         say(f"{recogniser.name}: {fitted}, mean log likelihood {gain:.3f}")
         values = [str(value) for value in astuple(fitted)]
         # The hub's models are of one family; the one that was fitted stands for all.
-        row = "cct-*" if key(recogniser.name).startswith("cct-") else key(recogniser.name)
+        row = re.sub(r"^cct-[^+]*", "cct-*", key(recogniser.name))
         rows[row] = {"model": row, **dict(zip(names, values, strict=True))}
     with DATA.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["model", *names], lineterminator="\n")
         writer.writeheader()
-        # The row for every other model stays the last.
-        writer.writerows(sorted(rows.values(), key=lambda one: one["model"] == "*"))
+        # The first that fits counts: what fits more comes later.
+        writer.writerows(sorted(rows.values(), key=lambda one: -len(one["model"])))
 
 
 if __name__ == "__main__":

@@ -96,15 +96,15 @@ class FusedOcr:
         self._second = second
 
     def read(self, sights: Sequence[Sight]) -> list[Reading]:
-        """One reading a place, in their order; the country is the second model's say."""
-        return [
-            Reading.of(
-                fuse(one.posterior, _spoken(other.posterior)),
-                other.region,
-                other.regions,
-            )
-            for one, other in zip(self._first.read(sights), self._second.read(sights), strict=True)
-        ]
+        """One reading a place, in their order; the country is the say of the model that has one."""
+        both = zip(self._first.read(sights), self._second.read(sights), strict=True)
+        return [_together(one, other) for one, other in both]
+
+
+def _together(one: Reading, other: Reading) -> Reading:
+    fused = fuse(one.posterior, _spoken(other.posterior))
+    knows = other if other.regions else one
+    return Reading.of(fused, knows.region, knows.regions)
 
 
 def _spoken(posterior: Posterior) -> Posterior:

@@ -1,9 +1,10 @@
 """From a picture to what was read in it: the detector's boxes, the OCR's readings, our rules.
 
 Always true here: at most one candidate a place, best first; what the rules refuse is no read. A
-text without a digit is taken for a sign unless OCR and detector are both sure, because shop fronts
-are what a detector falls for, and few plates have no digit. A plate
-that reaches the left or right edge of a picture is left out: part of it may be outside, and what is
+text of letters alone or of digits alone is taken for a sign unless OCR and detector are both sure,
+because shop fronts, the numbers of buses and a camera's own clock are what a detector falls for,
+and few plates are like that; the name of a make or model (badges.csv) never is one. A plate that
+reaches the left or right edge of a picture is left out: part of it may be outside, and what is
 left of a plate reads as another one.
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,10 +31,10 @@ WIDE_CROP, PLATE_SHAPE = 2 * CROP_WIDTH, 1.7
 """A picture narrower than the one, and at least so much wider than high, may still be a plate's
 crop: it is read whole too, and what is surer counts."""
 NO_SIGN = 0.5
-"""Confidence times detector's score that a text without a digit needs."""
+"""Confidence times detector's score that a text of letters or digits alone needs."""
 DOUBTED = 0.25
 """Confidence times detector's score under which a single picture gives no read."""
-NO_DIGIT = 0.5
+OF_ONE_KIND = 0.5
 """What such a text's rank is multiplied by."""
 LONGEST = 12
 """Characters a plate has at most."""
@@ -43,6 +46,12 @@ AROUND = 0.5
 """What is kept around a plate for people's eyes, as a share of its height."""
 PICTURE_BYTES = 256 * 1024
 """The protocol's limit of a picture."""
+
+
+@cache
+def badges() -> frozenset[str]:
+    """Names of makes and models as they stand on vehicles, normalised like plates."""
+    return frozenset((Path(__file__).parent / "badges.csv").read_text("ascii").split()[1:])
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,17 @@ class Rules:
         """Whether the text can be a plate, however sure it is.
 
         score: the detector's; 1 for a picture that is a plate. Text and detector must both be sure
-        of a plate without a digit.
+        of a plate of letters or digits alone.
         """
         if not self.long_enough(reading):
             return False
-        if self.letters_only or _has_digit(reading):
+        if self.usual(reading):
             return True
-        return reading.confidence * score >= NO_SIGN
+        return reading.confidence * score >= NO_SIGN and reading.plate not in badges()
+
+    def usual(self, reading: Reading) -> bool:
+        """Whether plates are of such characters."""
+        return not reading.plate.isdigit() and (self.letters_only or not reading.plate.isalpha())
 
     def long_enough(self, reading: Reading) -> bool:
         """Whether the text has as many characters as plates have."""
@@ -192,12 +205,8 @@ class Eye:
         reading = candidate.reading
         if not self.rules.long_enough(reading):
             return 0.0
-        usual = self.rules.letters_only or _has_digit(reading)
-        return reading.confidence * candidate.score * (1.0 if usual else NO_DIGIT)
-
-
-def _has_digit(reading: Reading) -> bool:
-    return any(character.isdigit() for character in reading.plate)
+        usual = 1.0 if self.rules.usual(reading) else OF_ONE_KIND
+        return reading.confidence * candidate.score * usual
 
 
 def _cut_off(box: Box, picture: Picture) -> bool:

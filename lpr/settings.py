@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     min_length: int = Field(default=4, ge=2, le=12)
     """Characters a plate has at least."""
     letters_only: bool = False
-    """Whether a text without a digit may be a plate (else it is taken for a sign)."""
+    """Whether letters alone are as good as any text (else taken for a sign where in doubt)."""
     threads: int = Field(default=2, ge=1)
     """Threads of each model and of OpenCV."""
 

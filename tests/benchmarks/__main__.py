@@ -17,8 +17,9 @@ from tests.benchmarks.investigations import investigations
 from tests.benchmarks.latency import latency
 from tests.benchmarks.postgres import plain_design, postgres
 from tests.benchmarks.questions import table_of
-from tests.benchmarks.reading import ocr_alone
+from tests.benchmarks.reading import ocr_alone, without_plates
 from tests.benchmarks.soak import soak
+from tests.conftest import SHARED_DATA
 
 
 def _compared(name: str, limit: float, result: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +98,7 @@ def main() -> None:
         console.print(table_of([row for row in rows if "p99_ms" in row or "failed" in row]))
     for name, measure in (
         ("reader: the OCR alone", ocr_alone),
+        ("reader: pictures without a plate", lambda: without_plates(SHARED_DATA)),
         ("reader: 1280 × 720, one plate in view", video.speed),
         ("reader: a drawn checkpoint", lambda: video.checkpoint(options.vehicles)),
         ("reader: memory", lambda: video.memory(options.frames, options.frames // 10)),

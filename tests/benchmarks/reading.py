@@ -1,6 +1,8 @@
-"""The OCR alone, beside fast_plate_ocr's own batch on the same model, threads and crops."""
+"""The reader on single pictures: the OCR's speed, and what it reads where no plate is."""
 
+import csv
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from fast_plate_ocr import LicensePlateRecognizer
 
 from lpr import catalogue
 from lpr.calibration import Calibration
+from lpr.camera import load_picture
 from lpr.interpretation import Interpreter
 from lpr.ocr_fast_plate import FastPlateOcr
-from lpr.reading import Picture, Sight
+from lpr.reading import Box, Picture, Sight
+from lpr.session import make_eye
+from lpr.settings import Settings
 
 CROPS = 32
 """Crops a batch."""
@@ -22,7 +27,9 @@ THREADS = 2
 
 
 def ocr_alone(model: str = "", rounds: int = 15) -> dict[str, Any]:
-    """Plates a second of our adapter, of theirs, and of ours with formats and calibration.
+    """Beside fast_plate_ocr's own batch on the same model, threads and crops.
+
+    Plates a second of our adapter, of theirs, and of ours with formats and calibration.
 
     model: as LPR_OCR_MODEL names it; empty: our own. The ways take turns, and the fastest round of
     each counts, so that what else the machine does weighs on all alike.
@@ -63,6 +70,29 @@ def ocr_alone(model: str = "", rounds: int = 15) -> dict[str, Any]:
         "of_theirs": round(best["theirs"] / best["ours"], 3),
         "with_formats_per_s": round(CROPS / best["with_formats"]),
     }
+
+
+def without_plates(data: Path, model: str = "auto") -> dict[str, Any]:
+    """What is read in the frames and scenes of a data folder once their plates are painted over.
+
+    Some of the texts are of plates that nobody labelled: `texts` is for people to look at.
+    """
+    labelled: dict[Path, list[Box]] = defaultdict(list)
+    for table in ("frames/boxes.csv", "plates/manifest.csv"):
+        with (data / table).open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["x"]:
+                    sides = (float(row[side]) for side in ("x", "y", "width", "height"))
+                    labelled[(data / table).parent / row["file"]].append(Box(*sides))
+    eye = make_eye(Settings(ocr_model=model), video=False)
+    texts = []
+    for path, boxes in sorted(labelled.items()):
+        picture = load_picture(path)
+        assert picture is not None, path
+        for box in boxes:
+            box.grown(0.5, picture).cut(picture)[:] = 90
+        texts += [f"{path.name}: {read.reading.plate}" for read in eye.read(picture)[:1]]
+    return {"model": eye.model, "pictures": len(labelled), "reads": len(texts), "texts": texts}
 
 
 def _crop(number: int) -> Picture:

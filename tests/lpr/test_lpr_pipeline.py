@@ -80,13 +80,20 @@ def test_what_can_be_a_plate(text: str, accepted: bool) -> None:
 @pytest.mark.parametrize(
     ("confidence", "score", "accepted"), [(0.9, 0.8, True), (0.9, 0.4, False), (0.5, 0.8, False)]
 )
-def test_a_text_without_a_digit_needs_a_sure_ocr_and_a_sure_detector(
-    confidence: float, score: float, accepted: bool
+@pytest.mark.parametrize("text", ["BIMMIAN", "219906"])
+def test_letters_or_digits_alone_need_a_sure_ocr_and_a_sure_detector(
+    text: str, confidence: float, score: float, accepted: bool
 ) -> None:
-    vanity = Reading("BIMMIAN", confidence, np.zeros((0, 37), np.float32))
-    assert Rules().accept(vanity, score) is accepted
-    assert not Rules().accept(vanity)
-    assert Rules(letters_only=True).accept(vanity)
+    one_kind = Reading(text, confidence, np.zeros((0, 37), np.float32))
+    assert Rules().accept(one_kind, score) is accepted
+    assert not Rules().accept(one_kind)
+    assert Rules(letters_only=True).accept(one_kind) is text.isalpha()
+
+
+def test_what_stands_on_every_car_of_a_make_is_no_plate() -> None:
+    badge = Reading("RENAULT", 0.99, np.zeros((0, 37), np.float32))
+    assert not Rules().accept(badge, 1.0)
+    assert Rules(letters_only=True).accept(badge, 1.0)
 
 
 def test_a_crop_of_any_size_fits_the_protocol() -> None:
