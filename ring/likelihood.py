@@ -16,6 +16,7 @@ them passes less often than the reader assumes, and counts for as much less.
 
 from collections.abc import Sequence
 from functools import cache
+from math import prod
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -105,13 +106,10 @@ def _confused(plate: str, confidence: float) -> dict[str, float]:
     """What a plate may be by the confusion model, where the reader says only how sure it is."""
     if 1.0 - confidence < LEAST:
         return {plate: confidence}
-    whole, highest = _behind("").share ** (len(plate) + 1), _behind("").highest
-    for character in plate:
-        behind = _behind(character)
-        whole *= behind.share
-        highest = max(highest, behind.highest)
+    shares, highest = _tables()
+    whole = prod(map(shares.__getitem__, plate), start=shares[""] ** (len(plate) + 1))
     base = _base(confidence, whole)
-    if base * highest < LEAST:
+    if base * max(map(highest.__getitem__, plate)) < LEAST > base * highest[""]:
         return {plate: confidence}
     symbols = ["", *(symbol for character in plate for symbol in (character, ""))]
     rivals = [
@@ -146,6 +144,13 @@ def _behind(symbol: str) -> _Behind:
     behind = measured().behind[symbol]
     rivals = sorted(behind.items(), key=_ratio, reverse=True)
     return _Behind(1.0 / (1.0 + sum(behind.values())), rivals[0][1], rivals)
+
+
+@cache
+def _tables() -> tuple[dict[str, float], dict[str, float]]:
+    """Of each character and of none, `share` and `highest`."""
+    every = {symbol: _behind(symbol) for symbol in measured().behind}
+    return {s: b.share for s, b in every.items()}, {s: b.highest for s, b in every.items()}
 
 
 def _spelled(
