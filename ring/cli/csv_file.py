@@ -10,9 +10,8 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from ring.cli.failure import CommandError
 
@@ -24,16 +23,14 @@ _NAMED = 1000
 Parsed = TypeVar("Parsed")
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row: its line, and the values of the columns that were asked for (stripped)."""
 
     line: int
     values: dict[str, str]
 
 
-@dataclass(frozen=True)
-class BadRow:
+class BadRow(NamedTuple):
     """A row that can't be used, and why."""
 
     line: int
@@ -146,7 +143,8 @@ class CsvFile:
                 except csv.Error as error:
                     yield BadRow(line, f"not in CSV form ({error})")
                     continue
-            if not any(cell.strip() for cell in cells):
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
                 continue
             if len(cells) > len(self._names):
                 yield BadRow(
@@ -154,13 +152,8 @@ class CsvFile:
                 )
             else:
                 # A row may leave out its last, optional values.
-                yield Row(
-                    line,
-                    {
-                        name: cells[place].strip() if place < len(cells) else ""
-                        for name, place in self._places.items()
-                    },
-                )
+                cells += [""] * (len(self._names) - len(cells))
+                yield Row(line, {name: cells[place] for name, place in self._places.items()})
 
     def _cells(self, text: str) -> list[str]:
         """The values of a row that has quotation marks, with the lines that they go on over.
