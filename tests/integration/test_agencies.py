@@ -1,6 +1,7 @@
 """Two agencies on one ring: neither sees or changes the other's list without a grant."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc, hotlist_pb2, hotlist_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.hotlist_pb2 import HOTLIST_RIGHT_CHANGE, HOTLIST_RIGHT_SEE
+from tests.cli.in_process import ring_command
 from tests.conftest import Server, ServerFactory
 from tests.integration.test_alerts import register, send
 from tests.vendor import read
@@ -227,3 +229,34 @@ def test_a_grant_to_oneself_or_of_no_right_is_refused(agencies) -> None:
         request = hotlist_pb2.GrantHotlistRequest(hotlist="stolen", grantee=grantee, right=right)
         code = police.refused(police.lists.GrantHotlist, request)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_the_command_acts_for_an_agency(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, other = f"police {uuid4()}", f"customs {uuid4()}"
+    file = tmp_path / "list.csv"
+    file.write_text("plate\nAB123CD\n")
+
+    def ring(*arguments: str, code: int = 0) -> str:
+        return ring_command(*arguments, server=server.address, code=code)
+
+    assert f"{owner}/stolen has 1 entry" in ring(
+        "hotlist", "import", "stolen", str(file), "--as", owner
+    )
+    assert "0 hotlists" in ring("hotlist", "list", "--as", other)
+    told = ring("hotlist", "grant", "stolen", other, "--as", owner)
+    assert told == f"{owner}/stolen: {other} may see\n"
+    # The setting stands in for the option; the option goes before it.
+    monkeypatch.setenv("RING_AGENCY", other)
+    assert "stolen" in ring("hotlist", "list")
+    assert "stolen" in ring("hotlist", "list", "--as", owner)
+    ring("hotlist", "import", "stolen", str(file), "--agency", owner, code=1)
+    ring("hotlist", "grant", "stolen", other, "--right", "change", "--as", owner)
+    ring("hotlist", "import", "stolen", str(file), "--agency", owner)
+    ring("hotlist", "grant", "stolen", other, "--agency", owner, code=1)
+    told = ring("hotlist", "revoke-grant", "stolen", other, "--as", owner)
+    assert told == f"{owner}/stolen: granted to nobody\n"
+    assert "0 hotlists" in ring("hotlist", "list")
+    ring("hotlist", "list", "--as", "", code=2)
+    ring("hotlist", "grant", "stolen", other, "--right", "own", "--as", owner, code=2)
