@@ -31,10 +31,12 @@ from proto.ring.v1 import (
     look_back_pb2_grpc,
     operations_pb2_grpc,
     registry_pb2_grpc,
+    webhook_pb2_grpc,
 )
 from ring import __version__
 from ring.application import Ring
 from ring.backup import check_whole
+from ring.delivery import Deliveries, Patience
 from ring.directory import Directory
 from ring.errors import RingError
 from ring.ingest import Committer
@@ -55,8 +57,11 @@ from ring.rpc.operations import OperationsService
 from ring.rpc.readers import Readers
 from ring.rpc.registry import RegistryService
 from ring.rpc.silence import SilenceWatch
+from ring.rpc.webhooks import WebhookService
 from ring.settings import Settings
+from ring.signing import key_in
 from ring.store import closed_after, open_log
+from ring.telling import Teller
 from ring.wakeup import Wakeup
 
 _log = structlog.get_logger("server")
@@ -68,6 +73,7 @@ _SERVICES = (
     "ring.v1.LookBackService",
     "ring.v1.AlertService",
     "ring.v1.IncidentService",
+    "ring.v1.WebhookService",
     "ring.v1.OperationsService",
     investigation.SERVICE,
 )
@@ -112,8 +118,21 @@ class WriteProcess:
         pictures = Pictures(data / "pictures")
         check_whole(pictures)
         self.ingest = IngestService(self.ring, self.committer, pictures, readers)
-        patience = settings.subscriber_patience.total_seconds()
-        self.alerts = AlertService(self.ring, self.alerts_changed, patience)
+        patience, teller = settings.subscriber_patience.total_seconds(), Teller(self.ring)
+        self.alerts = AlertService(self.ring, teller, self.alerts_changed, patience)
+        self.deliveries = Deliveries(
+            self.ring,
+            self.alerts_changed,
+            teller,
+            key_in(data / "webhooks.key"),
+            Patience(
+                settings.webhook_attempts,
+                settings.webhook_pause.total_seconds(),
+                settings.webhook_give_up.total_seconds(),
+            ),
+        )
+        # Until identity exists, a server is always --insecure.
+        self.webhooks = WebhookService(self.ring, self.deliveries, plain_allowed=True)
         self.look_backs = LookBacks(
             self.ring, self.matcher, channel, on_alerts, settings.look_back, zone
         )
@@ -150,6 +169,7 @@ class WriteProcess:
         alert_pb2_grpc.add_AlertServiceServicer_to_server(self.alerts, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(self.operations, server)
         incident_pb2_grpc.add_IncidentServiceServicer_to_server(self.incidents, server)
+        webhook_pb2_grpc.add_WebhookServiceServicer_to_server(self.webhooks, server)
         health_pb2_grpc.add_HealthServicer_to_server(self.checks, server)
         server.add_generic_rpc_handlers((self.forwarder.handler(),))
         reflection.enable_server_reflection(
@@ -161,11 +181,13 @@ class WriteProcess:
         self.directory.catch_up()
         self.log_grew.notify()
         self.alerts_changed.notify()
+        self.deliveries.refresh()
 
     def start(self) -> None:
         """Starts the threads."""
         self.committer.start()
         self.matcher.start()
+        self.deliveries.refresh()
 
     def end_streams(self) -> None:
         """Tells readers and subscribers that we go away."""
@@ -176,6 +198,7 @@ class WriteProcess:
         """Ends the threads and closes the log."""
         self.committer.stop()
         self.matcher.stop()
+        self.deliveries.stop()
         self.ring.close()
 
 

@@ -15,6 +15,9 @@ GROUP_EVENTS = Histogram(
 )
 COMMITS_FAILED = Counter("ring_commits_failed", "Groups that could not be stored")
 ALERTS = Counter("ring_alerts_raised", "Alerts raised", ["delayed"])
+WEBHOOK_ATTEMPTS = Counter(
+    "ring_webhook_attempts", "Alerts sent to webhooks, by what became of it", ["outcome"]
+)
 HEAD = Gauge("ring_log_position", "The end of the event log")
 MATCHED = Gauge("ring_matched_position", "How far hotlist matching has come")
 PROJECTED = Gauge("ring_projected_position", "How far the read side has come, when last heard")

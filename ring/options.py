@@ -25,7 +25,7 @@ def parse() -> argparse.Namespace:
     options = _parser().parse_args()
     if not options.insecure:
         fail("identity is not built yet: start with --insecure, on a loopback address")
-    if options.role != "read" and not _is_loopback(listen_address(options.listen)[0]):
+    if options.role != "read" and not is_loopback(listen_address(options.listen)[0]):
         fail(f"--insecure listens on loopback addresses only, not on {options.listen}")
     if options.role == "read" and not options.socket:
         fail("--role read needs --socket")
@@ -73,7 +73,8 @@ def listen_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address, or localhost, is this machine's own."""
     if host == "localhost":
         return True
     with contextlib.suppress(ValueError):

@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     look_back: timedelta = Field(default=timedelta(days=31), ge=timedelta())
     # sightings of a vehicle under one entry that are further apart are two incidents
     incident_gap: timedelta = Field(default=timedelta(hours=6), gt=timedelta())
+    # how often an alert that a webhook refuses is tried before it is a dead letter
+    webhook_attempts: int = Field(default=10, ge=1)
+    # after the first attempt; twice as long after each further one, at most five minutes
+    webhook_pause: timedelta = Field(default=timedelta(seconds=1), gt=timedelta())
+    # how long a webhook that can't be reached is waited for
+    webhook_give_up: timedelta = Field(default=timedelta(days=1), ge=timedelta())
     # a reader not heard for longer is noted as silent
     reader_silence: timedelta = timedelta(minutes=5)
     # a subscriber that takes nothing for longer is ended, and may resume

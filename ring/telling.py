@@ -3,13 +3,16 @@
 Always true here: a stretch leaves nothing out, and the same stretch is always told the same.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from eventsourcing.persistence import Notification
 
 from proto.ring.v1 import alert_pb2 as pb
+from proto.ring.v1.common_pb2 import LogPosition
 from ring.alert import Alert
 from ring.application import Ring
+from ring.errors import BeyondLog, InvalidRequest, StateForbids
 from ring.zones import Zones
 
 RAISED = [Alert.Raised.TOPIC]
@@ -30,6 +33,29 @@ class Stretch(NamedTuple):
 
     told: list[Told]
     upto: int
+
+
+def start_position(ring: Ring, after: Sequence[LogPosition], *, from_beginning: bool) -> int:
+    """After which position somebody is told; without any it is from now on.
+
+    StateForbids on a position of another log, BeyondLog on one that the log has not reached.
+    """
+    head, log_id = ring.event_log.head(), ring.event_log.log_id
+    if from_beginning:
+        if after:
+            raise InvalidRequest("from_beginning and after exclude each other")
+        return 0
+    if not after:
+        return head
+    ours = [place.position for place in after if place.log_id == log_id]
+    if not ours:
+        raise StateForbids(
+            f"the position is of another log, this one is {log_id}: the ring was restored or "
+            "is another one; subscribe with from_beginning and drop the alerts you know"
+        )
+    if ours[0] > head:
+        raise BeyondLog(f"the log has not reached position {ours[0]}: it ends at {head}")
+    return ours[0]
 
 
 class Teller:

@@ -26,6 +26,7 @@ from ring.cli import (
     patterns,
     pictures,
     registry,
+    webhooks,
 )
 from ring.cli.failure import CommandError
 
@@ -50,6 +51,7 @@ app.command()(patterns.present)
 app.add_typer(alerts.app, name="alerts")
 alerts.app.command("precision")(incidents.precision)
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(hotlists.app, name="hotlist")
 app.add_typer(registry.checkpoints, name="checkpoints")
 app.add_typer(registry.readers, name="readers")

@@ -15,13 +15,13 @@ from proto.ring.v1 import alert_pb2_grpc
 from ring.access import Caller, Right, check_right
 from ring.alert import Alert, no_alert
 from ring.application import Ring
-from ring.errors import BeyondLog, InvalidRequest, StateForbids, TooSlow, Unavailable
+from ring.errors import TooSlow, Unavailable
 from ring.rpc.alert_tail import Seat, Tail
 from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
 from ring.selection import is_wanted
 from ring.sharing import Shares
-from ring.telling import RAISED, WITH_UPDATES, Teller
+from ring.telling import RAISED, WITH_UPDATES, Teller, start_position
 from ring.wakeup import Wakeup
 
 _PROGRESS_SECONDS = 2.0
@@ -33,13 +33,13 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
     `patience`: seconds that one message may wait for room in a subscriber's connection.
     """
 
-    def __init__(self, ring: Ring, wakeup: Wakeup, patience: float) -> None:
+    def __init__(self, ring: Ring, teller: Teller, wakeup: Wakeup, patience: float) -> None:
         self._ring = ring
         self._wakeup = wakeup
         self._patience = patience
         self._stopping = False
-        self._teller = Teller(ring)
-        self._tail = Tail(self._teller, ring.event_log.head(), wakeup)
+        self._teller = teller
+        self._tail = Tail(teller, ring.event_log.head(), wakeup)
         self._shares = Shares(ring)
 
     @property
@@ -58,32 +58,15 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
     ) -> None:
         """Alerts from a position on, until the subscriber leaves."""
         caller = caller_of(context)
-        position = await self._start(request)
+        position = await asyncio.to_thread(
+            start_position, self._ring, request.after, from_beginning=request.from_beginning
+        )
         seat = Seat()
         self._tail.add(seat)
         try:
             await self._serve(request, caller, position, context, seat)
         finally:
             self._tail.discard(seat)
-
-    async def _start(self, request: pb.SubscribeRequest) -> int:
-        head = await asyncio.to_thread(self._ring.event_log.head)
-        if request.from_beginning:
-            if request.after:
-                raise InvalidRequest("from_beginning and after exclude each other")
-            return 0
-        if not request.after:
-            return head
-        log_id = self._ring.event_log.log_id
-        ours = [after.position for after in request.after if after.log_id == log_id]
-        if not ours:
-            raise StateForbids(
-                f"the position is of another log, this one is {log_id}: the ring was restored or "
-                "is another one; subscribe with from_beginning and drop the alerts you know"
-            )
-        if ours[0] > head:
-            raise BeyondLog(f"the log has not reached position {ours[0]}: it ends at {head}")
-        return ours[0]
 
     async def _serve(
         self,

@@ -18,12 +18,12 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ring import alert, checkpoint, hotlist, look_back, reader, reads
+from ring import alert, checkpoint, hotlist, look_back, reader, reads, webhook
 from ring.events import topics
 from ring.store import EnvelopeMapper
 
 GOLDEN = Path(__file__).with_name("events.json")
-MODULES = (alert, checkpoint, hotlist, look_back, reader, reads)  # they define the events
+MODULES = (alert, checkpoint, hotlist, look_back, reader, reads, webhook)  # they define the events
 STREAM = UUID("01234567-89ab-4cde-8f01-23456789abcd")
 _MOMENT = 1_767_225_600  # 2026-01-01T00:00:00Z
 _TEXTS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ring import alert, checkpoint, hotlist, look_back, reader, reads
+from ring import alert, checkpoint, hotlist, look_back, reader, reads, webhook
 from ring.events import topics
 from tests.conftest import ROOT
 
@@ -23,6 +23,7 @@ DOMAIN = [
     "hotlist",
     "alert",
     "access",
+    "webhook",
 ]
 
 
@@ -92,7 +93,7 @@ def test_sql_lies_in_sql_files() -> None:
 
 
 def test_topics_are_what_they_have_always_been() -> None:
-    for module in (alert, checkpoint, hotlist, look_back, reader, reads):
+    for module in (alert, checkpoint, hotlist, look_back, reader, reads, webhook):
         assert module
     assert {topic: event.BODY.DESCRIPTOR.name for topic, event in topics().items()} == {
         "ring.read": "StoredRead",
@@ -117,6 +118,11 @@ def test_topics_are_what_they_have_always_been() -> None:
         "ring.alert.raised": "AlertRaised",
         "ring.alert.acknowledged": "AlertAcknowledged",
         "ring.alert.resolved": "AlertResolved",
+        "ring.webhook.added": "WebhookAdded",
+        "ring.webhook.removed": "WebhookRemoved",
+        "ring.webhook.given_up": "DeliveryGivenUp",
+        "ring.webhook.resend_asked": "ResendAsked",
+        "ring.webhook.resent": "DeadLetterSent",
     }
 
 

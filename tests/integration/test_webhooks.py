@@ -1,0 +1,496 @@
+"""Webhooks against real HTTP servers: signed, tried again, at least once, dead letters, no hook in
+another's way; and kills of the server at any moment."""
+
+import hashlib
+import hmac
+import itertools
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.protobuf.json_format import ParseDict
+
+from proto.ring.v1 import alert_pb2, webhook_pb2, webhook_pb2_grpc
+from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
+from ring.errors import InvalidRequest
+from ring.rpc.webhooks import checked_url
+from tests.cli.memory_ring import error_of, lines_of, run
+from tests.conftest import Server, ServerFactory
+from tests.integration.test_agencies import Agency
+from tests.integration.test_alerts import Subscriber, import_entries, register, send
+from tests.vendor import read
+
+ATTEMPTS = 3
+QUICK = {"RING_WEBHOOK_PAUSE": "PT0.002S", "RING_WEBHOOK_ATTEMPTS": str(ATTEMPTS)}
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """What a condition gives once it holds."""
+    deadline = time.monotonic() + 60
+    while not (given := condition()):
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.01)
+    return given
+
+
+@dataclass
+class Post:
+    """What came in."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def key(self) -> str:
+        return self.headers["Idempotency-Key"]
+
+    @property
+    def alert(self) -> Alert:
+        return ParseDict(json.loads(self.body)["alert"], Alert())
+
+
+@dataclass
+class Receiver:
+    """Keeps what is posted. `answer`: the status for a post, which it may take its time for."""
+
+    answer: Callable[[Post], int] = lambda _: 204
+    posts: list[Post] = field(default_factory=list)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                post = Post(self.path, dict(self.headers), body)
+                status = receiver.answer(post)
+                receiver.posts.append(post)
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", f"http://127.0.0.1:{receiver.port}/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Listener(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """The server was killed meanwhile."""
+
+        self.server = Listener(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_port
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def url(self, path: str = "/hook") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    @property
+    def keys(self) -> list[str]:
+        return [post.key for post in list(self.posts)]
+
+    def arrived(self, count: int) -> list[Post]:
+        """The first posts with keys of their own, in order, once there are so many."""
+        until(lambda: len(set(self.keys)) >= count)
+        return list({post.key: post for post in reversed(list(self.posts))}.values())[::-1]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture(scope="module")
+def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    return start(start_server, tmp_path_factory)
+
+
+def start(start_server: ServerFactory, folders: pytest.TempPathFactory) -> Server:
+    socket = folders.mktemp("socket") / "read.sock"
+    server = start_server("--role", "write", "--socket", str(socket), env=QUICK)
+    register(server, "r1", "r2")
+    return server
+
+
+class Hooks:
+    """The service, and a list of its own with one plate."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._channel = server.channel()
+        self.stub = webhook_pb2_grpc.WebhookServiceStub(self._channel)
+        self.plate = f"T{uuid4().hex[:8].upper()}"
+        self.list = f"list of {self.plate}"
+        import_entries(server, self.list, HotlistEntry(plate=self.plate))
+        self._added: list[str] = []
+
+    def add(self, url: str, **asked: Any) -> webhook_pb2.AddWebhookResponse:
+        asked = {"hotlists": [self.list]} | asked
+        request = webhook_pb2.AddWebhookRequest(url=url, filter=asked)
+        made = self.stub.AddWebhook(request, timeout=60)
+        self._added.append(made.webhook.webhook_id)
+        return made
+
+    def hits(self, count: int) -> None:
+        send(self._server, *(read(number, self.plate) for number in range(1, count + 1)))
+
+    def told(self, count: int) -> list[Alert]:
+        """What a subscriber of the list is told."""
+        subscriber = Subscriber(self._server, from_beginning=True, hotlists=[self.list])
+        alerts = list(subscriber.wait(count))
+        subscriber.stop()
+        return alerts
+
+    def state(self, webhook_id: str) -> webhook_pb2.Webhook:
+        found = self.stub.ListWebhooks(webhook_pb2.ListWebhooksRequest(), timeout=60).webhooks
+        return next(webhook for webhook in found if webhook.webhook_id == webhook_id)
+
+    def dead(self, webhook_id: str) -> list[webhook_pb2.DeadLetter]:
+        request = webhook_pb2.ListDeadLettersRequest(webhook_id=webhook_id)
+        return list(self.stub.ListDeadLetters(request, timeout=60).dead_letters)
+
+    def resend(self, webhook_id: str, *alerts: str) -> int:
+        request = webhook_pb2.ResendDeadLettersRequest(webhook_id=webhook_id, alert_ids=alerts)
+        return self.stub.ResendDeadLetters(request, timeout=60).resending
+
+    def close(self) -> None:
+        for id_ in self._added:
+            self.stub.RemoveWebhook(webhook_pb2.RemoveWebhookRequest(webhook_id=id_), timeout=60)
+        self._channel.close()
+
+
+@pytest.fixture
+def hooks(server: Server) -> Iterator[Hooks]:
+    hooks = Hooks(server)
+    yield hooks
+    hooks.close()
+
+
+def is_signed(post: Post, secret: str) -> bool:
+    """As a receiver checks it."""
+    parts = dict(part.split("=") for part in post.headers["Ring-Signature"].split(","))
+    assert abs(int(parts["t"]) - time.time()) < 300
+    signed = hmac.new(secret.encode(), parts["t"].encode() + b"." + post.body, hashlib.sha256)
+    return hmac.compare_digest(parts["v1"], signed.hexdigest())
+
+
+def test_an_alert_is_posted_signed_with_its_id_as_key(hooks: Hooks, receiver: Receiver) -> None:
+    made = hooks.add(receiver.url())
+    hooks.hits(5)
+    posts = receiver.arrived(5)
+    assert [post.alert for post in posts] == hooks.told(5)
+    assert [post.key for post in posts] == [post.alert.alert_id for post in posts]
+    assert all(is_signed(post, made.secret) for post in posts)
+    assert not is_signed(posts[0], made.secret + "x")
+    assert {post.headers["Ring-Webhook"] for post in posts} == {made.webhook.webhook_id}
+    id_, last = made.webhook.webhook_id, posts[-1].alert.position.position
+    state = until(lambda: (now := hooks.state(id_)).position.position >= last and now)
+    assert (state.dead_letters, state.trouble) == (0, "")
+
+
+def test_what_is_refused_is_tried_again_the_same(hooks: Hooks, receiver: Receiver) -> None:
+    answers = itertools.chain([500, 404], itertools.repeat(200))
+    receiver.answer = lambda _: next(answers)
+    made = hooks.add(receiver.url())
+    hooks.hits(2)
+    receiver.arrived(2)
+    first, second, third, fourth = receiver.posts
+    assert first.key == second.key == third.key != fourth.key
+    assert first.body == second.body == third.body
+    assert all(is_signed(post, made.secret) for post in receiver.posts)
+    assert not hooks.dead(made.webhook.webhook_id)
+
+
+def test_what_is_refused_for_good_is_a_dead_letter_until_it_is_sent_again(
+    hooks: Hooks, receiver: Receiver, server: Server
+) -> None:
+    poison = threading.Event()
+    receiver.answer = lambda post: 302 if post.path == "/hook" and not poison.is_set() else 200
+    id_ = hooks.add(receiver.url()).webhook.webhook_id
+    hooks.hits(3)
+    dead = until(lambda: len(found := hooks.dead(id_)) == 3 and found)
+    assert [letter.alert_id for letter in dead] == [alert.alert_id for alert in hooks.told(3)]
+    assert {letter.attempts for letter in dead} == {ATTEMPTS}
+    assert dead[0].reason == "answered 302: redirects are not followed"
+    assert len(receiver.posts) == 3 * ATTEMPTS
+    assert {post.path for post in receiver.posts} == {"/hook"}
+    poison.set()
+    with pytest.raises(grpc.RpcError) as caught:
+        hooks.resend(id_, str(uuid4()))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert hooks.resend(id_, dead[1].alert_id) == 1
+    until(lambda: len(hooks.dead(id_)) == 2)
+    assert receiver.keys[-1] == dead[1].alert_id
+    assert hooks.resend(id_) == 2
+    until(lambda: not hooks.dead(id_))
+    assert set(receiver.keys) == {letter.alert_id for letter in dead}
+    assert hooks.resend(id_) == 0
+
+
+def test_a_receiver_that_is_away_is_waited_for(hooks: Hooks, receiver: Receiver) -> None:
+    receiver.stop()
+    id_ = hooks.add(receiver.url()).webhook.webhook_id
+    hooks.hits(3)
+    state = until(lambda: (s := hooks.state(id_)).attempts > ATTEMPTS and s)
+    assert state.trouble == "nobody answers at that address"
+    receiver.answer = lambda _: next(answers)
+    answers = itertools.chain([503] * (ATTEMPTS + 1), itertools.repeat(200))
+    receiver.start()
+    posts = receiver.arrived(3)
+    assert [post.alert for post in posts] == hooks.told(3)
+    assert not hooks.dead(id_)
+
+
+def test_one_that_hangs_holds_up_no_other(hooks: Hooks, receiver: Receiver) -> None:
+    released = threading.Event()
+    hanging = Receiver(answer=lambda _: (released.wait(60) and 200) or 500)
+    try:
+        hooks.add(hanging.url())
+        hooks.add(receiver.url())
+        hooks.hits(20)
+        assert [post.alert for post in receiver.arrived(20)] == hooks.told(20)
+        assert not hanging.posts
+    finally:
+        released.set()
+    hanging.arrived(20)
+    hanging.stop()
+
+
+def test_filters_updates_and_agencies_are_a_subscribers(
+    server: Server, hooks: Hooks, receiver: Receiver
+) -> None:
+    police, customs = (Agency(server, f"{name} {uuid4()}") for name in ("police", "customs"))
+    police.load("stolen", HotlistEntry(plate=hooks.plate, priority="high"))
+    police.load("low", HotlistEntry(plate=hooks.plate, priority="low"))
+    for agency, path in ((police, "/police"), (customs, "/customs")):
+        request = webhook_pb2.AddWebhookRequest(
+            url=receiver.url(path),
+            filter=webhook_pb2.AlertFilter(
+                priorities=["high"], checkpoints=["GP-01"], include_updates=True
+            ),
+        )
+        stub = webhook_pb2_grpc.WebhookServiceStub(agency._channel)
+        made = agency.ask(stub.AddWebhook, request)
+        others = agency.ask(stub.ListWebhooks, webhook_pb2.ListWebhooksRequest()).webhooks
+        assert [webhook.webhook_id for webhook in others] == [made.webhook.webhook_id]
+    foreign = webhook_pb2.RemoveWebhookRequest(webhook_id=made.webhook.webhook_id)
+    stub = webhook_pb2_grpc.WebhookServiceStub(police._channel)
+    assert police.refused(stub.RemoveWebhook, foreign) is grpc.StatusCode.NOT_FOUND
+    hooks.add(receiver.url("/all"))
+    hooks.hits(1)
+    send(server, read(1, hooks.plate), reader="r2")
+    (raised,) = (post.alert for post in receiver.arrived(3) if post.path == "/police")
+    seen = alert_pb2.AcknowledgeRequest(alert_id=raised.alert_id)
+    police.ask(police.alerts.Acknowledge, seen)
+    ended = alert_pb2.ResolveRequest(alert_id=raised.alert_id, disposition="confirmed")
+    last = police.ask(police.alerts.Resolve, ended)
+    receiver.arrived(5)
+    posts = [post for post in receiver.posts if post.path == "/police"]
+    assert [post.key.removeprefix(raised.alert_id) for post in posts] == [
+        "",
+        "/acknowledged",
+        "/resolved",
+    ]
+    assert posts[-1].alert == last
+    assert (raised.hotlist, raised.sighting.checkpoint) == ("stolen", "GP-01")
+    assert "/customs" not in {post.path for post in receiver.posts}
+    police.close()
+    customs.close()
+
+
+def test_kills_at_any_moment_lose_nothing(
+    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The server is killed again and again while alerts come in and the receiver fails."""
+    server = start(start_server, tmp_path_factory)
+    hooks = Hooks(server)
+    rng = random.Random(1)
+    fails = Receiver(answer=lambda _: rng.choice([200, 200, 500]))
+    well = Receiver()
+    ids = [hooks.add(each.url()).webhook.webhook_id for each in (fails, well)]
+    expected = 0
+    for _ in range(4):
+        hooks.hits(20)
+        expected += 20
+        # Wherever it is then: in the middle of it, as a rule.
+        until(lambda: len(set(well.keys)) > expected - 20 + rng.randrange(20))  # noqa: B023
+        server.kill()
+        server.start()
+    told = hooks.told(expected)
+    assert [post.alert for post in well.arrived(expected)] == told
+    # What was sent again was the same; a kill repeats at most the one that was under way.
+    assert len({(post.key, post.body) for post in well.posts}) == expected
+    assert len(well.posts) <= expected + 4
+    until(lambda: hooks.state(ids[0]).position.position >= told[-1].position.position)
+    hooks.resend(ids[0])
+    until(lambda: not hooks.state(ids[0]).resending)
+    lost = {alert.alert_id for alert in told} - set(fails.keys)
+    assert not lost
+    hooks.close()
+    for each in (fails, well):
+        each.stop()
+
+
+def test_the_secret_is_in_no_log_and_no_event(
+    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
+) -> None:
+    server = start(start_server, tmp_path_factory)
+    made = lines_of(run("webhooks", "add", receiver.url(), "--json", server=server.address))[0]
+    id_ = made["webhook"]["webhook_id"]
+    hooks = Hooks(server)
+    hooks.hits(1)
+    assert is_signed(receiver.arrived(1)[0], made["secret"])
+    (listed,) = lines_of(run("webhooks", "list", "--json", server=server.address))
+    assert listed["url"] == receiver.url()
+    server.stop()
+    said = "".join(server.log).encode()
+    kept = b"".join(path.read_bytes() for path in server.data.rglob("*") if path.is_file())
+    key = (server.data / "webhooks.key").read_bytes()
+    assert id_.encode() in kept
+    for hidden in (made["secret"].encode(), made["secret"].removeprefix("whsec_").encode()):
+        assert hidden not in said
+        assert hidden not in kept
+    assert kept.count(key) == 1
+    assert (server.data / "webhooks.key").stat().st_mode & 0o777 == 0o600
+    # With another key nothing is sent, and it is told why.
+    (server.data / "webhooks.key").unlink()
+    server.start()
+    hooks = Hooks(server)
+    hooks.hits(1)
+    hooks.told(1)
+    until(lambda: "another key" in hooks.state(id_).trouble)
+    assert len(set(receiver.keys)) == 1
+
+
+def test_the_command_adds_lists_resends_and_removes(
+    hooks: Hooks, receiver: Receiver, server: Server
+) -> None:
+    receiver.answer = lambda _: 410
+    made = run(
+        *("webhooks", "add", receiver.url(), "--list", hooks.list, "--priority", "", "--live-only"),
+        server=server.address,
+    )
+    assert made.returncode == 0, made.stderr
+    words = made.stdout.split()
+    id_, secret = words[1], words[3]
+    assert secret.startswith("whsec_")
+    now = read(1, hooks.plate)
+    now.captured_at.GetCurrentTime()
+    send(server, now)
+    until(lambda: hooks.dead(id_))
+    listed = run("webhooks", "list", server=server.address).stdout
+    line = next(line for line in listed.splitlines() if id_ in line)
+    assert f"list {hooks.list}; priority ''; live only" in line
+    assert secret not in listed
+    assert "answered 410" in run("webhooks", "dead", id_, server=server.address).stdout
+    receiver.answer = lambda _: 200
+    resent = run("webhooks", "resend", id_, server=server.address)
+    assert resent.stdout == "1 dead letter sent again\n"
+    until(lambda: not hooks.dead(id_))
+    removed = run("webhooks", "remove", id_, server=server.address)
+    assert removed.stdout.startswith(f"{id_} is removed")
+    assert "there is no webhook" in error_of(run("webhooks", "dead", id_, server=server.address))
+    bad = run("webhooks", "add", "ftp://x", server=server.address)
+    assert "write https://HOST/PATH" in error_of(bad)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "x", "ftp://h/x", "https://", "https:///x", "http://example.org/x", "https://h:0/x"),
+        *("http://10.0.0.1/", "https://u:p@h/x", "https://u@h/x", "https://h/x#y", "https://h/ x"),
+        *("https://h:99999/x", "https://h/\n", "https://ñ.example/", "https://h/" + "x" * 2048),
+        *("http://127.0.0.1.example.org/", "http://localhost.example.org/", "https://[::1/"),
+    ],
+)
+def test_where_nothing_is_sent(url: str) -> None:
+    with pytest.raises(InvalidRequest):
+        checked_url(url, plain_allowed=False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h/x?y=z",
+        "https://h:8443",
+        "http://127.0.0.1:1/x",
+        "http://[::1]/",
+        "http://localhost/",
+    ],
+)
+def test_where_may_be_sent(url: str) -> None:
+    assert checked_url(url, plain_allowed=False) == url
+
+
+def test_plain_http_goes_anywhere_on_an_insecure_server_alone() -> None:
+    assert checked_url("http://10.0.0.1/", plain_allowed=True)
+
+
+def test_too_many_dead_letters_stop_a_webhook(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ring import webhook as webhooks
+    from ring.alert import Alert as AlertObject
+    from ring.application import Ring
+    from ring.delivery import Deliveries, Patience
+    from ring.rpc.clock import now
+    from ring.signing import digest_of
+    from ring.telling import Teller
+    from ring.wakeup import Wakeup
+    from ring.webhook import Webhook
+
+    most = 40
+    monkeypatch.setattr(webhooks, "MOST_DEAD", most)
+
+    ring = Ring(f"sqlite:///{tmp_path / 'events.sqlite'}")
+    deliveries = Deliveries(ring, Wakeup(), Teller(ring), b"key", Patience(1, 0.001, 0))
+    receiver.answer = lambda _: 410
+    id_ = uuid4()
+    body = Webhook.Added.BODY(
+        url=receiver.url(), at=now(), secret_digest=digest_of(deliveries.secret(id_))
+    )
+    ring.store(Webhook.add(id_, body))
+    raised = []
+    for _ in range(most + 5):
+        alert = uuid4()
+        event = AlertObject.Raised(alert, 1, AlertObject.Raised.BODY(alert_id=str(alert)))
+        raised.append(ring.mapper.to_stored_event(event))
+    ring.event_log.insert_events(raised)
+    deliveries.refresh()
+    until(lambda: "stands still" in deliveries.state(id_).trouble)
+    assert len(receiver.posts) == most
+    webhook = ring.get(Webhook, id_)
+    assert webhook is not None
+    receiver.answer = lambda _: 200
+    webhook.ask_resend((), "test", now())
+    ring.store(webhook)
+    deliveries.refresh()
+    receiver.arrived(most + 5)
+    deliveries.stop()
+    ring.close()
