@@ -50,7 +50,7 @@ class Webhook(EventSourced):
         TOPIC = "ring.webhook.given_up"
         BODY = DeliveryGivenUp
 
-    class ResendAsked(Event[ResendAsked]):
+    class AskedAgain(Event[ResendAsked]):
         """Dead letters are to be sent again."""
 
         TOPIC = "ring.webhook.resend_asked"
@@ -116,7 +116,7 @@ class Webhook(EventSourced):
         ]
         if positions:
             body = ResendAsked(at=at, webhook_id=str(self.id), by=by, positions=positions)
-            self.trigger(self.ResendAsked, body)
+            self.trigger(self.AskedAgain, body)
         return len(positions)
 
     def sent(self, position: int, at: Timestamp) -> None:
@@ -135,7 +135,7 @@ class Webhook(EventSourced):
             case Webhook.GivenUp():
                 self.dead[event.body.position] = event.body
                 self.resending.discard(event.body.position)
-            case Webhook.ResendAsked():
+            case Webhook.AskedAgain():
                 self.resending.update(event.body.positions)
             case Webhook.Resent():
                 self.dead.pop(event.body.position, None)
