@@ -22,6 +22,7 @@ from ring.cli import (
     incidents,
     investigation,
     keeping,
+    look_back,
     operations,
     patterns,
     pictures,
@@ -53,6 +54,7 @@ alerts.app.command("precision")(incidents.precision)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(hotlists.app, name="hotlist")
+app.add_typer(look_back.app, name="look-back")
 app.add_typer(registry.checkpoints, name="checkpoints")
 app.add_typer(registry.readers, name="readers")
 app.add_typer(operations.rejects, name="rejects")

@@ -154,7 +154,7 @@ def describe(alert: Alert, zone: ZoneInfo) -> str:
         f"zone {alert.zone}" if alert.zone else "",
         "delayed" if alert.delayed else "",
         "looked back" if alert.look_back_id else "",
-        f"alert {alert.alert_id}",
+        f"alert {alert.alert_id}" if alert.alert_id else "",
     ]
     return printable("  ".join(part for part in parts if part))
 

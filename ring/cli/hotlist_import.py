@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -19,14 +20,16 @@ from ring.cli.csv_file import BadRow, BadRows, CsvFile, Row, each_row
 from ring.cli.export_columns import plain_text
 from ring.cli.failure import CommandError
 from ring.cli.imports import File, finish, note_ignored, rejected_json
-from ring.cli.options import Json, Server
+from ring.cli.options import Case, Json, Reason, Server
 from ring.cli.output import count, print_json, print_line, progress_bar, show_position, to_dict
-from ring.cli.settings import load
-from ring.cli.times import parse_time, timestamp
+from ring.cli.purpose import purpose
+from ring.cli.settings import Settings, load
+from ring.cli.times import parse_seconds, parse_time, timestamp
 from ring.cli.watch_hours import parse_hours
 
 if TYPE_CHECKING:
     import grpc
+    from google.protobuf.timestamp_pb2 import Timestamp
 
     from proto.ring.v1.alert_pb2 import HotlistEntry
     from proto.ring.v1.hotlist_pb2 import (
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         ImportHeader,
         UnconfirmedEntry,
     )
+    from proto.ring.v1.look_back_pb2 import LookBack
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The list's name.")]
 Agency = Annotated[
@@ -55,8 +59,8 @@ Map = Annotated[
     ),
 ]
 _TEXTS = ("reason", "priority", "reference", "region")
-_REQUIRED = ("plate",)
-_OPTIONAL = (*_TEXTS, "valid_from", "expires_at", "checkpoints", "hours")
+REQUIRED = ("plate",)
+OPTIONAL = (*_TEXTS, "valid_from", "expires_at", "checkpoints", "hours")
 # The protocol's bound on one message of an import, and one well under what gRPC takes (4 MiB).
 _CHUNK = 5_000
 _CHUNK_BYTES = 2 << 20
@@ -83,7 +87,9 @@ class _Import:
             yield ImportEntriesRequest(header=self._header)
             chunk = ImportEntriesRequest()
             size, sent = 0, False
-            for line, entry in each_row(self._file, self._entry, self.bad):
+            for line, entry in each_row(
+                self._file, lambda row: entry_of(row, self._zone), self.bad
+            ):
                 length = entry.ByteSize()
                 if len(chunk.rows) == _CHUNK or size + length > _CHUNK_BYTES:
                     yield chunk
@@ -108,25 +114,33 @@ class _Import:
             return f"{path}: no row can be used (line {first.line}: {first.reason}); no change made"
         return f"{path}: no rows; no change made. To empty the list, add --allow-empty"
 
-    def _entry(self, row: Row) -> HotlistEntry:
-        from proto.ring.v1.alert_pb2 import HotlistEntry
 
-        values = row.values
-        if not values["plate"]:
-            raise ValueError("no plate")
-        entry = HotlistEntry(plate=values["plate"])
-        for name in _TEXTS:
-            if text := values.get(name):
-                setattr(entry, name, plain_text(text))
-        if start := values.get("valid_from"):
-            entry.valid_from.CopyFrom(timestamp(parse_time(start, self._zone)))
-        if end := values.get("expires_at"):
-            entry.expires_at.CopyFrom(timestamp(parse_time(end, self._zone, end_of_day=True)))
-        if codes := values.get("checkpoints"):
-            entry.checkpoints.extend(codes.replace(",", " ").split())
-        if hours := values.get("hours"):
-            entry.hours.extend(parse_hours(hours))
-        return entry
+def entry_of(row: Row, zone: ZoneInfo) -> HotlistEntry:
+    """One row. ValueError, with a line for people, where it can't be an entry."""
+    from proto.ring.v1.alert_pb2 import HotlistEntry
+
+    values = row.values
+    if not values["plate"]:
+        raise ValueError("no plate")
+    entry = HotlistEntry(plate=values["plate"])
+    for name in _TEXTS:
+        if text := values.get(name):
+            setattr(entry, name, plain_text(text))
+    if start := values.get("valid_from"):
+        entry.valid_from.CopyFrom(_time(start, zone, end_of_day=False))
+    if end := values.get("expires_at"):
+        entry.expires_at.CopyFrom(_time(end, zone, end_of_day=True))
+    if codes := values.get("checkpoints"):
+        entry.checkpoints.extend(codes.replace(",", " ").split())
+    if hours := values.get("hours"):
+        entry.hours.extend(parse_hours(hours))
+    return entry
+
+
+# Most entries of a list end with the same few days.
+@lru_cache(maxsize=4096)
+def _time(text: str, zone: ZoneInfo, *, end_of_day: bool) -> Timestamp:
+    return timestamp(parse_time(text, zone, end_of_day=end_of_day))
 
 
 def import_entries(
@@ -147,6 +161,17 @@ def import_entries(
             help="Entries that would hit more than 100 times a day are meant, and go live too.",
         ),
     ] = False,
+    look_back: Annotated[
+        str | None,
+        typer.Option(
+            "--look-back",
+            metavar="TIME",
+            help="Also look at reads received so long before, e.g. 7d; 0: none. (RING_LOOK_BACK of "
+            "the server without it)",
+        ),
+    ] = None,
+    case: Case = None,
+    reason: Reason = None,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
@@ -161,22 +186,41 @@ def import_entries(
     """
     from proto.ring.v1.hotlist_pb2 import ImportHeader, ImportMode
 
-    settings, names = load(), _names(mapping)
+    settings, names = load(), names_of(mapping)
     header = ImportHeader(
         hotlist=name,
         agency=agency,
         mode=ImportMode.IMPORT_MODE_ADD if add else ImportMode.IMPORT_MODE_REPLACE,
         create=True,
         confirm_frequent=confirm,
+        look_back=_look_back(look_back, case, reason, settings),
     )
     with (
         connect(server, settings) as channel,
-        CsvFile(file, _REQUIRED, _OPTIONAL, names) as table,
+        CsvFile(file, REQUIRED, OPTIONAL, names) as table,
     ):
         note_ignored(table)
         sending = _Import(table, header, settings.zone, allow_empty or add)
         answer = _send(channel, sending, table)
     _tell(file, sending, answer, as_json=as_json)
+
+
+def _look_back(
+    period: str | None, case: str | None, reason: str | None, settings: Settings
+) -> LookBack | None:
+    """How the import looks back; None where nothing is said of it."""
+    from proto.ring.v1.look_back_pb2 import LookBack
+
+    if period is None and not case and not reason:
+        return None
+    result = LookBack()
+    if period is not None:
+        microseconds = round(parse_seconds(period) * 1_000_000)
+        result.period.FromMicroseconds(microseconds)
+        result.period.SetInParent()  # 0 is said, too
+    if case or reason:
+        result.purpose.CopyFrom(purpose(case, reason, settings))
+    return result
 
 
 def _send(channel: grpc.Channel, sending: _Import, file: CsvFile) -> ImportEntriesResponse:
@@ -201,7 +245,7 @@ def _send(channel: grpc.Channel, sending: _Import, file: CsvFile) -> ImportEntri
             call.cancel()
 
 
-def _names(mapping: list[str] | None) -> Mapping[str, str]:
+def names_of(mapping: list[str] | None) -> Mapping[str, str]:
     """What the file calls our columns. Raises CommandError."""
     names: dict[str, str] = {}
     for text in mapping or ():
@@ -210,8 +254,8 @@ def _names(mapping: list[str] | None) -> Mapping[str, str]:
             column, equals, header = (word.strip() for word in part.partition("="))
             if not (equals and header):
                 raise CommandError(f"--map {part!r}: write COLUMN=HEADER, e.g. plate=PATENTE", 2)
-            if column not in (*_REQUIRED, *_OPTIONAL):
-                known = ", ".join((*_REQUIRED, *_OPTIONAL))
+            if column not in (*REQUIRED, *OPTIONAL):
+                known = ", ".join((*REQUIRED, *OPTIONAL))
                 raise CommandError(f"--map: there is no column {column!r}, only {known}", 2)
             if column in names:
                 raise CommandError(f"--map names {column} twice", 2)
@@ -237,6 +281,7 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
                 "unconfirmed_total": answer.unconfirmed_total,
                 **rejected_json(bad),
                 "position": to_dict(answer.position),
+                "look_back_id": answer.look_back_id,
             }
         )
     else:
@@ -245,6 +290,8 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
             f"{bad.total:,} rejected; {summary_of(answer.hotlist)}, "
             f"live from {show_position(answer.position)} on"
         )
+        if answer.look_back_id:
+            print_line(f"looking back: see ring look-back show {answer.look_back_id}")
     finish(path, bad, silent=as_json)
 
 

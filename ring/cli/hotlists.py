@@ -11,6 +11,7 @@ from ring.cli.failure import CommandError
 from ring.cli.hotlist_export import export_entries, history
 from ring.cli.hotlist_import import Agency, Name, import_entries, summary_of
 from ring.cli.hotlist_policy import create_hotlist, policy
+from ring.cli.look_back import check, replay
 from ring.cli.options import Json, Server
 from ring.cli.output import count, print_json, print_line, print_table
 from ring.cli.settings import load
@@ -28,6 +29,8 @@ _SECONDS = 120.0
 
 app.command("import")(import_entries)
 app.command("export")(export_entries)
+app.command("check")(check)
+app.command("replay")(replay)
 app.command("history")(history)
 app.command("create")(create_hotlist)
 app.command("policy")(policy)
