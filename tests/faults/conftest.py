@@ -50,7 +50,7 @@ def plates(reads: list[StoredRead]) -> list[str]:
     return [one.read.plate for one in reads]
 
 
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come to that in time"
