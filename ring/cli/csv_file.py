@@ -61,7 +61,7 @@ class CsvFile:
         except OSError as error:
             raise CommandError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
         try:
-            self._read_header(required, optional, names or {})
+            self._read_header(required, optional, names)
         except BaseException:
             self._file.close()
             raise
@@ -73,8 +73,9 @@ class CsvFile:
         self._file.close()
 
     def _read_header(
-        self, required: Sequence[str], optional: Sequence[str], names: Mapping[str, str]
+        self, required: Sequence[str], optional: Sequence[str], mapping: Mapping[str, str] | None
     ) -> None:
+        names = mapping or {}
         # Lines that were read ahead, and are still to be read as rows.
         self._ahead: deque[tuple[int, str]] = deque()
         self._decoded = self._decode()
@@ -95,9 +96,10 @@ class CsvFile:
                 )
         missing = [name for name in required if called[name] not in self._names]
         if missing:
+            otherwise = "" if mapping is None else ", or --map say what the file calls it"
             raise CommandError(
                 f"{self.path}: the header lacks {', '.join(missing)}; "
-                f"it must name {', '.join(required)}"
+                f"it must name {', '.join(required)}{otherwise}"
             )
         twice = {name for name in called.values() if self._names.count(name) > 1}
         if twice:
