@@ -1,0 +1,194 @@
+"""Looking back over a city for new entries: how long it takes, and where the time goes.
+
+    python -m tests.benchmarks.city FOLDER --reads 100000000
+    python -m tests.benchmarks.look_back FOLDER --entries 1000
+
+Always true here: the candidates are asked of the city's own tables by the product's own queries,
+and matched by the product's own code with the default thresholds; one JSON object comes out.
+
+A city's log has no reads (see city.py), so the candidates' reads are put into a log beside it, each
+at its own position, with a posterior made up from its confidence. What that leaves out is the depth
+of a log of all reads: a read is found by its position, which takes a step or two more there, and
+more where it is no longer in the operating system's cache.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import string
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from eventsourcing.persistence import Notification
+
+from projections.candidates import candidates, wanted_of
+from projections.clickhouse import ClickHouse, Client, Readers
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.events_pb2 import TIME_QUALITY_READER, StoredRead
+from proto.ring.v1.look_back_pb2 import LookBack
+from proto.ring.v1.operations_pb2 import FindCandidatesRequest
+from ring.access import EVERY_ROLE
+from ring.application import Ring
+from ring.importing import EntriesImport
+from ring.look_back import orders
+from ring.looker import Looker, reach_of
+from ring.reads import ReadLog
+from ring.store import seal
+from ring.values import from_micros, read_log_id
+from tests.benchmarks.city import City, rows
+
+_EPOCH = "0f1a3cf8-3b3f-4a0e-9a7e-5a2f6d1b7c11"
+_SEEN = """
+SELECT position, plate, toUnixTimestamp64Micro(captured_at), confidence, checkpoint, reader_id
+FROM sightings WHERE plate IN (SELECT arrayJoin({plates:Array(String)}))
+    AND position IN (SELECT arrayJoin({positions:Array(UInt64)}))
+"""
+_PLATES_OF = """
+SELECT DISTINCT plate FROM sightings WHERE position IN (SELECT arrayJoin({positions:Array(UInt64)}))
+"""
+# As many reads as a look back matches without a rest.
+_READS = 200
+
+
+def entries_of(client: Client, number: int, seed: int) -> list[HotlistEntry]:
+    """New entries: one in five has been in the city, the others have plates of the same form."""
+    chosen = rows(
+        client,
+        "SELECT plate FROM (SELECT DISTINCT plate FROM plates) "
+        "ORDER BY sipHash64(plate, {seed:UInt64}) LIMIT {n:UInt64}",
+        seed=seed,
+        n=number // 5,
+    )
+    plates = [str(plate) for (plate,) in chosen]
+    chance = random.Random(seed)
+    while len(plates) < number:
+        form = chance.choice(plates[: number // 5] or ["AA000AA"])
+        plates.append(
+            "".join(
+                chance.choice(string.digits if c.isdigit() else string.ascii_uppercase)
+                for c in form
+            )
+        )
+    return [HotlistEntry(plate=plate, reason="benchmark") for plate in plates]
+
+
+def stored(row: Sequence[Any]) -> Notification:
+    """A read of the city as the log would have it."""
+    position, plate, captured, confidence, checkpoint, reader = row
+    body = StoredRead(
+        received_at=from_micros(captured + 500_000),
+        reader_id=reader,
+        epoch=_EPOCH,
+        checkpoint=checkpoint,
+        time_quality=TIME_QUALITY_READER,
+    )
+    body.read.sequence = position
+    body.read.plate = plate
+    body.read.confidence = confidence
+    body.read.captured_at.CopyFrom(from_micros(captured))
+    each = max(0.0, min(1.0, confidence)) ** (1 / len(plate))
+    for c in plate:
+        other = "B" if c == "8" else "8"
+        body.read.posterior.add(characters=c + other, probabilities=[each, (1 - each) / 2])
+    id_ = read_log_id(reader, _EPOCH)
+    return Notification(
+        id_, position, ReadLog.PlateRead.TOPIC, seal(body.SerializeToString()), position
+    )
+
+
+def measure(city: City, number: int, seed: int) -> dict[str, Any]:
+    """One looking back over all of the city's days."""
+    folder = Path(tempfile.mkdtemp(prefix="look-back-"))
+    try:
+        shutil.copy(city.folder / "events.sqlite", folder)
+        with city.opened() as (_, client, _):
+            return _measure(city, client, folder, number, seed)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _measure(city: City, client: Client, folder: Path, number: int, seed: int) -> dict[str, Any]:
+    ring = Ring(f"sqlite:///{folder / 'events.sqlite'}")
+    where = ClickHouse.at(f"chdb:///{city.folder / 'clickhouse'}")
+    readers = Readers(where, 1, client.database)
+    try:
+        asked = LookBack()
+        asked.period.seconds = 100 * 365 * 86_400
+        importing = EntriesImport(
+            ring,
+            EVERY_ROLE,
+            "",
+            "benchmark",
+            replace=True,
+            create=True,
+            at=from_micros(int(time.time() * 1_000_000)),
+            look_back=asked,
+        )
+        importing.add(entries_of(client, number, seed))
+        importing.finish()
+        (order,) = orders(ring, 0)
+        looker = Looker(ring, lambda: None, UTC)
+        changes, surest = reach_of(looker.policy(order))
+        entries = [e for n in range(order.activated.chunks) for e in looker.entries(order, n + 1)]
+        request = FindCandidatesRequest(
+            plates=[entry.plate for entry in entries],
+            before=order.position,
+            changes=changes,
+            surest=surest,
+        )
+        began = time.perf_counter()
+        pages = list(candidates(readers, ring.event_log.log_id, wanted_of(request)))
+        found = time.perf_counter() - began
+        positions = [position for page in pages for position in page]
+        plates = [str(p) for (p,) in rows(client, _PLATES_OF, positions=positions)]
+        seen = sorted(rows(client, _SEEN, plates=plates, positions=positions))
+        ring.event_log.adopt([stored(row) for row in {row[0]: row for row in seen}.values()])
+
+        look_back = looker.begin(order)
+        entry_ids = {entry.entry_id for entry in entries}
+        reads = alerts = 0
+        began = time.perf_counter()
+        for page in pages:
+            for start in range(0, len(page), _READS):
+                one = looker.look(order, entry_ids, page[start : start + _READS])
+                reads, alerts = reads + one[0], alerts + one[1]
+        looker.advance(look_back, order, reads, alerts)
+        matched = time.perf_counter() - began
+    finally:
+        readers.close()
+        ring.close()
+    return {
+        "benchmark": "look_back",
+        "reads_in_city": city.reads,
+        "days": city.days,
+        "entries": number,
+        "changes": changes,
+        "surest": round(surest, 3),
+        "candidate_plates": len(plates),
+        "candidate_reads": reads,
+        "alerts": alerts,
+        "candidates_s": round(found, 2),
+        "matching_s": round(matched, 2),
+        # A look back rests as long as it matches.
+        "whole_s": round(found + 2 * matched, 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.look_back", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--entries", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    print(json.dumps(measure(City.at(options.folder.resolve()), options.entries, options.seed)))
+
+
+if __name__ == "__main__":
+    main()
