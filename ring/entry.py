@@ -15,6 +15,7 @@ from ring.values import code_of, normalise_plate, plate_of
 _WILD = re.compile(r"[?*]")
 _PATTERN = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9?*]+")
 _LONGEST = 12
+_MOST_BYTES = 16 * 1024
 _TEXTS = ("reason", "priority", "reference", "region")
 _EVERY_DAY = range(1, 8)
 _DAY = 24 * 60
@@ -70,6 +71,9 @@ def checked_entry(entry: HotlistEntry) -> HotlistEntry:
         del checked.hours[:]
         for weekdays, start, end_minute in sorted(unique):
             checked.hours.add(weekdays=weekdays, from_minute=start, to_minute=end_minute)
+    # It is told with each of its alerts.
+    if checked.ByteSize() > _MOST_BYTES:
+        raise InvalidRequest(f"it is longer than {_MOST_BYTES // 1024} KiB: shorten its texts")
     return checked
 
 

@@ -30,6 +30,8 @@ from ring.values import checkpoint_id, look_back_id
 from ring.versions import live_entries
 
 _NAMED = 1000
+# One stored event's share of the log's transactions, whatever the entries' texts.
+_CHUNK_BYTES = 2 << 20
 
 
 @dataclass
@@ -93,6 +95,7 @@ class EntriesImport:
         self._staged: set[bytes] = set()
         self._places: dict[str, bool] = {}
         self._chunk: list[HotlistEntry] = []
+        self._chunk_bytes = 0
         self._row = 0
         self._unchanged = 0
         self._rejected: list[tuple[int, str]] = []
@@ -129,7 +132,8 @@ class EntriesImport:
             elif self._may_go_live(row, checked):
                 self._staged.add(content)
                 self._chunk.append(checked)
-                if len(self._chunk) == CHUNK:
+                self._chunk_bytes += len(content)
+                if len(self._chunk) == CHUNK or self._chunk_bytes >= _CHUNK_BYTES:
                     self._flush()
 
     def _may_go_live(self, row: int, entry: HotlistEntry) -> bool:
@@ -199,7 +203,7 @@ class EntriesImport:
         if self._chunk:
             self._import.stage(self._chunk, [], self._at, self._confirmed)
             self._ring.store(self._import)
-            self._chunk, self._confirmed = [], []
+            self._chunk, self._confirmed, self._chunk_bytes = [], [], 0
 
 
 def remove_entries(

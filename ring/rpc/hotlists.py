@@ -87,10 +87,10 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         whole = False
         async for request in request_iterator:
             if importing is None:
-                await estimator.ask_for_plates()
                 importing = await asyncio.to_thread(
                     self._begin, caller, request, estimator.frequencies
                 )
+                await estimator.ask_for_plates()
             elif request.HasField("header"):
                 raise InvalidRequest("the header belongs in the first message only")
             if len(request.entries) > CHUNK:

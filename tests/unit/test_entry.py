@@ -82,6 +82,7 @@ def times(begin: int, end: int) -> HotlistEntry:
         (times(-(10**12), 5), "valid_from is not a time"),
         (times(5, 10**12), "expires_at is not a time"),
         (HotlistEntry(plate="AB123", reason="a\0b"), "NUL"),
+        (HotlistEntry(plate="AB123", reason="ñ" * 8_200), "longer than 16 KiB"),
         (HotlistEntry(plate="AB123", checkpoints=["G P"]), "not a checkpoint"),
         (HotlistEntry(plate="AB123", hours=[WeeklyHours(weekdays=[8])]), "weekday"),
         (HotlistEntry(plate="AB123", hours=[WeeklyHours(from_minute=1440)]), "minute"),

@@ -1,0 +1,118 @@
+"""Changes of a list against a plain model of it: what is live, and under which id."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from eventsourcing.persistence import IntegrityError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from proto.ring.v1.events_pb2 import EntriesStaged
+from ring.access import EVERY_ROLE
+from ring.application import Ring
+from ring.importing import EntriesImport, Summary, remove_entries
+from ring.rpc.clock import now
+from ring.store import unseal
+from ring.versions import as_of, live_entries, versions_of
+
+PLATES = ["AA111AA", "BB222BB", "CC333CC"]
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["replace", "add", "remove"]),
+        st.lists(st.tuples(st.sampled_from([*PLATES, "!"]), st.sampled_from("xy")), max_size=5),
+    ),
+    max_size=6,
+)
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
+    ring = Ring(f"sqlite:///{tmp_path_factory.mktemp('log') / 'events.sqlite'}")
+    yield ring
+    ring.close()
+
+
+def begin(ring: Ring, name: str, *, replace: bool = True) -> EntriesImport:
+    return EntriesImport(ring, EVERY_ROLE, "", name, replace=replace, create=True, at=now())
+
+
+def bring(ring: Ring, name: str, rows: list[tuple[str, str]], *, replace: bool = True) -> Summary:
+    importing = begin(ring, name, replace=replace)
+    importing.add([HotlistEntry(plate=plate, reason=reason) for plate, reason in rows])
+    return importing.finish()
+
+
+def live(ring: Ring, name: str, version: int | None = None) -> dict[tuple[str, str], str]:
+    hotlist = ring.find_hotlist("default", name)
+    assert hotlist is not None
+    if version is not None:
+        hotlist = as_of(ring, hotlist, version)
+    found = list(live_entries(ring, hotlist).entries())
+    assert hotlist.entries == len(found)
+    return {(entry.plate, entry.reason): entry.entry_id for entry in found}
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_a_list_is_what_its_changes_made_it(ring: Ring, changes) -> None:
+    name = f"model {uuid4()}"
+    bring(ring, name, [])
+    model: dict[tuple[str, str], str] = {}
+    given_out: set[str] = set()
+    after = {0: model}
+    for how, rows in changes:
+        good = {row for row in rows if row[0] != "!"}
+        if how == "remove":
+            plates = {plate for plate, _ in good}
+            gone = {row for row in model if row[0] in plates}
+            summary = remove_entries(ring, EVERY_ROLE, "", name, set(), plates, now())
+            assert (summary.added, summary.removed) == (0, len(gone))
+            new: set[tuple[str, str]] = set()
+        else:
+            gone = model.keys() - good if how == "replace" else set()
+            new = good - model.keys()
+            summary = bring(ring, name, rows, replace=how == "replace")
+            bad = [n for n, row in enumerate(rows, 1) if row[0] == "!"]
+            assert [row for row, _ in summary.rejected] == bad
+            counts = (summary.added, summary.removed, summary.unchanged)
+            assert counts == (len(new), len(gone), len(rows) - len(bad) - len(new))
+        now_live = live(ring, name)
+        assert now_live.keys() == (model.keys() - gone) | new
+        # What stayed keeps its id; what is new has one that nothing had before.
+        assert all(now_live[row] == model[row] for row in model.keys() - gone)
+        fresh = {now_live[row] for row in new}
+        assert len(fresh) == len(new)
+        assert not fresh & given_out
+        given_out |= fresh
+        model = now_live
+        after[summary.hotlist.changes] = model
+    hotlist = ring.find_hotlist("default", name)
+    assert hotlist is not None
+    assert [v.version for v in versions_of(ring, hotlist)] == sorted(after)
+    for version, then in after.items():
+        if version:
+            assert live(ring, name, version) == then
+
+
+def test_of_two_imports_at_a_time_the_later_changes_nothing(ring: Ring) -> None:
+    name = f"race {uuid4()}"
+    bring(ring, name, [("AA111AA", "x")])
+    first, second = begin(ring, name), begin(ring, name)
+    first.add([HotlistEntry(plate="BB222BB")])
+    second.add([HotlistEntry(plate="CC333CC")])
+    first.finish()
+    with pytest.raises(IntegrityError):
+        second.finish()
+    assert {plate for plate, _ in live(ring, name)} == {"BB222BB"}
+
+
+def test_long_texts_make_more_events_not_longer_ones(ring: Ring) -> None:
+    importing = begin(ring, f"long {uuid4()}")
+    importing.add([HotlistEntry(plate=f"A{n:04d}", reason="x" * 15_000) for n in range(400)])
+    summary = importing.finish()
+    (staged,) = summary.hotlist.imports
+    events = list(ring.event_log.select_events(staged))
+    assert sum(len(EntriesStaged.FromString(unseal(e.state)).added) for e in events) == 400
+    assert max(len(e.state) for e in events) < 3 << 20
