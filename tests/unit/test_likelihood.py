@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from proto.ring.v1.ingest_pb2 import CharacterCandidates, PlateRead
 from ring.confusion import CHARACTERS, measured
 from ring.likelihood import LEAST, most_changes, plausible, probability, weight
+from ring.reads import judge
 
 ALPHABET = "O0B8_"
 
@@ -183,3 +184,29 @@ def test_what_is_likely_differs_in_few_characters(
     for text, likelihood in list(plausible(read(plate, doubt, *rows)).items())[1:]:
         changed = len(measured().changes(text, plate))
         assert changed <= most_changes(likelihood * 0.999)
+
+
+ANY_ROW = st.dictionaries(
+    st.sampled_from(CHARACTERS + "_"), st.integers(0, 9), min_size=1, max_size=36
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    plate=st.text(alphabet=CHARACTERS, min_size=2, max_size=12),
+    rows=st.lists(st.tuples(ANY_ROW, st.integers(0, 40)), max_size=16),
+    confidence=st.floats(0, 1, width=32),
+)
+def test_whatever_a_reader_sends_gives_probabilities_and_the_plate_read_first(
+    plate: str, rows: list[tuple[dict[str, int], int]], confidence: float
+) -> None:
+    shares = [
+        {c: n / max(1, sum(row.values()) + left) for c, n in row.items()} for row, left in rows
+    ]
+    message = read(plate, confidence, *shares)
+    assert judge(message) is None
+    found = plausible(message)
+    assert next(iter(found)) == plate
+    assert 0 <= found[plate] <= confidence + 1e-6
+    assert all(LEAST <= p <= found[plate] + 1e-6 for x, p in found.items() if x != plate)
+    assert len(found) <= 1 + 1 / LEAST
