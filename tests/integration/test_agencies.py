@@ -45,9 +45,16 @@ class Agency:
         return caught.value.code()
 
     def load(
-        self, name: str, *entries: HotlistEntry, agency: str = "", create: bool = True
+        self,
+        name: str,
+        *entries: HotlistEntry,
+        agency: str = "",
+        create: bool = True,
+        confirm: bool = False,
     ) -> hotlist_pb2.ImportEntriesResponse:
-        header = hotlist_pb2.ImportHeader(hotlist=name, agency=agency, create=create)
+        header = hotlist_pb2.ImportHeader(
+            hotlist=name, agency=agency, create=create, confirm_frequent=confirm
+        )
         requests = [
             hotlist_pb2.ImportEntriesRequest(header=header),
             hotlist_pb2.ImportEntriesRequest(entries=entries, last=True),

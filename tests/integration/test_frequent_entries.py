@@ -49,14 +49,7 @@ def agency(server: Server) -> Iterator[Agency]:
 
 
 def load(agency: Agency, name: str, *plates: str, confirm: bool = False):
-    header = hotlist_pb2.ImportHeader(hotlist=name, create=True, confirm_frequent=confirm)
-    requests = [
-        hotlist_pb2.ImportEntriesRequest(header=header),
-        hotlist_pb2.ImportEntriesRequest(
-            entries=[HotlistEntry(plate=plate) for plate in plates], last=True
-        ),
-    ]
-    return agency.ask(agency.lists.ImportEntries, iter(requests))
+    return agency.load(name, *(HotlistEntry(plate=plate) for plate in plates), confirm=confirm)
 
 
 def test_frequent_entries_are_left_out_until_they_are_confirmed(agency: Agency) -> None:

@@ -54,12 +54,7 @@ def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
 def load(server: Server, name: str, *entries: HotlistEntry) -> hotlist_pb2.ImportEntriesResponse:
     """Makes them the list, all of them confirmed."""
     agency = Agency(server, None)
-    header = hotlist_pb2.ImportHeader(hotlist=name, create=True, confirm_frequent=True)
-    requests = [
-        hotlist_pb2.ImportEntriesRequest(header=header),
-        hotlist_pb2.ImportEntriesRequest(entries=entries, last=True),
-    ]
-    answer = agency.ask(agency.lists.ImportEntries, iter(requests))
+    answer = agency.load(name, *entries, confirm=True)
     agency.close()
     return answer
 
