@@ -24,7 +24,6 @@ _END = 2**63 - 1
 # Of one query: plates of entries, kept plates whose reads are looked up, positions, and kept plates
 # that patterns match.
 _PLATES_AT_ONCE, _KEPT_AT_ONCE, _READS_AT_ONCE, _MATCHES_AT_ONCE = 1_000, 500, 50_000, 20_000
-_MISREAD = "queries/misread_plates", "queries/misread_plates_twice"
 _ANY = "*"
 
 
@@ -110,11 +109,17 @@ class _Near:
         self._client = client
         self._log_id = log_id
         self._wanted = wanted
-        # What differs in one character at most, and what in several.
-        self._near = set(wanted.plates)
-        if wanted.changes:
-            self._near |= self._misread(_MISREAD[0])
-        self._far = self._misread(_MISREAD[1]) if wanted.changes == 2 else set()
+        # What differs in one character at most, and some more; and what differs in several.
+        self._far: set[str] = set()
+        if wanted.changes == 2:
+            found = self._misread("queries/misread_plates_twice", MOST_PLATES)
+            rests = {rest for plate in wanted.plates for rest in _rests(plate)}
+            self._near = {plate for plate in found if not rests.isdisjoint(_rests(plate))}
+            self._far = found - self._near
+        elif wanted.changes:
+            self._near = self._misread("queries/misread_plates", _PLATES_AT_ONCE)
+        else:
+            self._near = set(wanted.plates)
         once = twice = _loosened(wanted.patterns) if wanted.changes else wanted.patterns
         if wanted.changes == 2:
             twice = _loosened(once)
@@ -125,7 +130,7 @@ class _Near:
         self._has_patterns = bool(twice)
 
     def is_near(self, plate: str) -> bool:
-        """It differs in one character at most."""
+        """It differs in one character at most, or is one of some more."""
         return plate in self._near or bool(self._near_patterns.fullmatch(plate))
 
     def plates(self) -> Iterator[str]:
@@ -147,18 +152,26 @@ class _Near:
                 return
             after = str(rows[-1][0])
 
-    def _misread(self, query: str) -> set[str]:
+    def _misread(self, query: str, at_once: int) -> set[str]:
         plates = sorted(self._wanted.plates)
         found: set[str] = set()
-        for start in range(0, len(plates), _PLATES_AT_ONCE):
+        for start in range(0, len(plates), at_once):
             rows = self._client.rows(
                 query,
-                plates=plates[start : start + _PLATES_AT_ONCE],
+                plates=plates[start : start + at_once],
                 log=self._log_id,
                 before=self._wanted.before,
             )
             found.update(str(plate) for (plate,) in rows)
         return found
+
+
+def _rests(plate: str) -> set[str]:
+    """What is left of a plate, whole or without one of its characters.
+
+    Two plates that differ in one character at most have one of these in common.
+    """
+    return {plate, *(plate[:i] + plate[i + 1 :] for i in range(len(plate)))}
 
 
 def _loosened(patterns: frozenset[str]) -> frozenset[str]:

@@ -31,11 +31,12 @@ from ring.values import from_micros
 def reach_of(policy: Policy) -> tuple[int, float]:
     """What a list can match: changed characters at most, and how sure a read of several may be.
 
-    A match in several characters has several plates that are each likelier than the threshold, so
-    the read can't have been surer than what that leaves, unless its posterior contradicts it.
+    A match in two characters has three plates beside it that are as likely or likelier, the one
+    read among them: so that has 1 - 3 * threshold at most. One threshold is allowed for readers
+    whose confidence is higher than their own posterior says.
     """
     least = min(policy.threshold, *policy.priority_thresholds.values(), 1.0)
-    return most_changes(least), 1.0 - least
+    return most_changes(least), max(0.0, 1.0 - 2 * least)
 
 
 def matched(

@@ -74,6 +74,7 @@ class LookBacks:
         while True:
             self._changed.clear()
             try:
+                head = await asyncio.to_thread(self._ring.event_log.head)
                 order = await asyncio.to_thread(next, orders(self._ring, position), None)
                 if order is not None:
                     await self._look_back(order)
@@ -86,6 +87,7 @@ class LookBacks:
             if order is not None:
                 position, idle_since = order.position, time.monotonic()
                 continue
+            position = max(position, head)
             if time.monotonic() - idle_since > _FORGET_SECONDS:
                 self._looker.forget()
             with suppress(TimeoutError):

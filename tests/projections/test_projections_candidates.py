@@ -81,7 +81,7 @@ def test_every_read_that_could_have_been_an_entry_is_found_once(
             # more changes, everything unsure is a candidate.
             assert set(positions) >= expected
             assert all(
-                r.confidence <= surest or could_be(r, wanted, 1, 0)
+                r.confidence <= surest or could_be(r, wanted, 2, 1)
                 for n, r in enumerate(kept, 1)
                 if n in positions
             )
