@@ -322,7 +322,8 @@ def live(folder: str, steps: Sequence[tuple[str, object]]) -> Script:
     script = Script(folder, 1)
     following = Following(script.ring)
     for what, argument in steps:
-        script.play(what, argument)
+        if what != "stop":
+            script.play(what, argument)
         following.settle()
     following.stop()
     return script
