@@ -19,7 +19,7 @@ from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition
 from ring.store import open_log
 from tests.conftest import ROOT, Server, ServerFactory
-from tests.faults.accounts import Truth, reconcile, status
+from tests.faults.accounts import reconcile, status
 from tests.faults.conftest import register, until
 from tests.faults.crowd import SMALL
 from tests.integration.test_alerts import Subscriber, import_entries
@@ -33,11 +33,8 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """The write process alone: this is about what it holds."""
-    socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    env = {"RING_SUBSCRIBER_PATIENCE": f"PT{PATIENCE}S"}
-    server = start_server("--role", "write", "--socket", str(socket), env=env)
+def server(start_server: ServerFactory) -> Server:
+    server = start_server(env={"RING_SUBSCRIBER_PATIENCE": f"PT{PATIENCE}S"})
     register(server, "busy", "hasty", *(f"idle-{n}" for n in range(READERS)))
     # A long reason: what is not taken must not fit into buffers on the way.
     import_entries(server, "wanted", HotlistEntry(plate="WANTED1", reason="x" * 1000))
@@ -56,22 +53,12 @@ def hits(server: Server, epoch: str) -> float:
     return seconds
 
 
-def reconcile_whole(server: Server, start_server: ServerFactory, truth: Truth) -> None:
-    """Its read side comes only now; then it is as it was."""
-    server.stop()
-    whole = start_server(data=server.data)
-    reconcile(whole, truth)
-    whole.stop()
-    server.start()
-
-
 def memory(server: Server) -> int:
+    """Of its write process."""
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
 
-def test_who_takes_nothing_slows_nobody_costs_little_and_can_resume(
-    server: Server, start_server: ServerFactory
-) -> None:
+def test_who_takes_nothing_slows_nobody_costs_little_and_can_resume(server: Server) -> None:
     subscriber = Subscriber(server)
     epochs = [str(uuid4()) for _ in range(2)]
     alone = hits(server, epochs[0])
@@ -110,14 +97,13 @@ def test_who_takes_nothing_slows_nobody_costs_little_and_can_resume(
     again = Subscriber(server, after=[last])
     assert [a.position.position for a in again.wait(left)] == everything[len(taken[0]) :]
     again.stop()
-    reconcile_whole(server, start_server, {("busy", one): range(1, HITS + 1) for one in epochs})
+    reconcile(server, {("busy", one): range(1, HITS + 1) for one in epochs})
 
 
 def test_who_lags_behind_misses_nothing_and_gets_nothing_twice(
-    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+    start_server: ServerFactory,
 ) -> None:
-    socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
+    server = start_server()
     register(server, "busy")
     import_entries(server, "wanted", HotlistEntry(plate="WANTED1", reason="x" * 1000))
     subscriber = Subscriber(server)
@@ -142,7 +128,7 @@ def test_who_lags_behind_misses_nothing_and_gets_nothing_twice(
     assert positions == [alert.position.position for alert in subscriber.wait(HITS)]
     assert len(set(positions)) == HITS
     subscriber.stop()
-    reconcile_whole(server, start_server, {("busy", epoch): range(1, HITS + 1)})
+    reconcile(server, {("busy", epoch): range(1, HITS + 1)})
 
 
 async def hasten(address: str, epoch: str, messages: int, progress: list[int]) -> int:
@@ -164,10 +150,8 @@ async def hasten(address: str, epoch: str, messages: int, progress: list[int]) -
         return committed
 
 
-def test_a_reader_faster_than_the_store_is_slowed_down_not_buffered(
-    server: Server, start_server: ServerFactory
-) -> None:
-    messages = 100
+def test_a_reader_faster_than_the_store_is_slowed_down_not_buffered(server: Server) -> None:
+    messages = 60
     before = memory(server)
     progress: list[int] = []
     epoch = str(uuid4())
@@ -188,4 +172,4 @@ def test_a_reader_faster_than_the_store_is_slowed_down_not_buffered(
 
         assert asyncio.run(watch()) == messages * 100
     assert len(progress) == messages
-    reconcile_whole(server, start_server, {("hasty", epoch): range(1, messages * 100 + 1)})
+    reconcile(server, {("hasty", epoch): range(1, messages * 100 + 1)})
