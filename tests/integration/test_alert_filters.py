@@ -2,13 +2,20 @@
 only; from wherever it resumes, and after the server was killed."""
 
 import itertools
+import random
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
+import grpc
 import pytest
 
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc, registry_pb2, registry_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
+from tests.cli.memory_ring import lines_of, run
 from tests.conftest import Server, ServerFactory
 from tests.integration.test_alerts import Subscriber, import_entries, register, send
 from tests.vendor import NOW, read
@@ -53,7 +60,7 @@ def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
 
 def everything(server: Server) -> list[alert_pb2.Alert]:
     subscriber = Subscriber(server, from_beginning=True)
-    alerts = list(subscriber.wait(24))
+    alerts = list(subscriber.wait(24))[:24]
     subscriber.stop()
     return alerts
 
@@ -94,7 +101,7 @@ def test_a_filter_tells_its_alerts_and_no_others_wherever_it_resumes(server, ask
         rest = alerts[cut + 1 :] if cut is not None else alerts
         subscriber = Subscriber(server, **where, **asked)
         subscriber.wait_for_progress(head)
-        told = [alert.alert_id for alert in subscriber.alerts]
+        told = [a.alert_id for a in subscriber.alerts if a.position.position <= head]
         subscriber.stop()
         assert told == [alert.alert_id for alert in rest if wanted(alert, asked)]
 
@@ -159,3 +166,105 @@ def test_who_was_away_gets_what_it_missed_and_nothing_twice(server: Server, plat
         subscriber = Subscriber(server, after=[after], **asked)
     subscriber.stop()
     assert len(told) == len(set(told)) == 30
+
+
+class Resuming:
+    """A subscriber that comes back after its last position, whenever a stream ends."""
+
+    def __init__(self, server: Server, **asked: object) -> None:
+        self._server = server
+        self._asked = asked
+        self._stopping = threading.Event()
+        self.told: list[alert_pb2.Alert] = []
+        first = Subscriber(server)
+        self._last = first.progress[0]
+        first.stop()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            request = alert_pb2.SubscribeRequest(after=[self._last], **self._asked)
+            with self._server.channel() as channel:
+                self._call = alert_pb2_grpc.AlertServiceStub(channel).Subscribe(request, timeout=60)
+                with suppress(grpc.RpcError):
+                    for message in self._call:
+                        if message.HasField("alert"):
+                            self.told.append(message.alert)
+                            self._last = message.alert.position
+                        else:
+                            self._last = message.progress
+            self._stopping.wait(0.02)
+
+    def wait(self, count: int) -> None:
+        deadline = time.monotonic() + 60
+        while len(self.told) < count:
+            assert time.monotonic() < deadline, f"{len(self.told)} of {count}"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._call.cancel()
+        self._thread.join()
+
+
+def test_kills_anywhere_tell_each_alert_once(server: Server, plate: str) -> None:
+    others = [f"{plate}{letter}" for letter in "AB"]
+    high = [HotlistEntry(plate=one, priority="high") for one in (plate, others[0])]
+    import_entries(server, f"kills {plate}", *high, HotlistEntry(plate=others[1]))
+    subscriber = Resuming(
+        server, hotlists=[f"kills {plate}"], priorities=["high"], zones=["Centro"]
+    )
+    rng = random.Random(3)
+    expected = 0
+    for _ in range(4):
+        reads = [read(n, (plate, *others)[n % 3]) for n in range(1, 31)]
+        send(server, *reads)
+        send(server, *reads, reader="r2")  # elsewhere
+        # Killed with some of them told, or none, or all; the matcher too may be in the middle.
+        subscriber.wait(expected + rng.randrange(21))
+        expected += 20
+        server.kill()
+        server.start()
+    subscriber.wait(expected)
+    end = send(server, read(1, "NOBODY"))
+    head = Subscriber(server, after=[subscriber.told[-1].position])
+    head.wait_for_progress(end)
+    head.stop()
+    subscriber.stop()
+    positions = [alert.position.position for alert in subscriber.told]
+    assert positions == sorted(set(positions))
+    assert len({alert.alert_id for alert in subscriber.told}) == len(positions) == expected
+
+
+def test_zones_come_from_a_column_that_may_be_left_out(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoints.csv"
+
+    def imported(text: str) -> str:
+        file.write_text(text, encoding="utf-8")
+        result = run("checkpoints", "import", str(file), server=server.address)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    head, place_ = "code,name,latitude,longitude", "ZZ-01,Puente,-34.5,-58.5"
+    assert imported(f"{head},zone\n{place_},Barrio Norte\n").startswith("1 added")
+    assert imported(f"{head}\n{place_}\n").startswith("0 added, 0 changed, 1 unchanged")
+    assert "Barrio Norte" in run("checkpoints", "list", server=server.address).stdout
+    assert imported(f"{head},zone\n{place_},\n").startswith("0 added, 1 changed")
+    assert "Barrio Norte" not in run("checkpoints", "list", server=server.address).stdout
+
+
+def test_the_command_passes_its_filters_on(server: Server) -> None:
+    alerts = everything(server)
+    options = ("--priority", "high", "--zone", "Centro", "--agency", "default", "--live-only")
+    asked = {"priorities": ["high"], "zones": ["Centro"], "live_only": True}
+    expected = [a.alert_id for a in alerts if a.hotlist == "stolen" and wanted(a, asked)]
+    assert expected
+    told = lines_of(
+        run(
+            *("alerts", "--from-beginning", "--list", "stolen", *options, "--json"),
+            *("--count", str(len(expected))),
+            server=server.address,
+        )
+    )
+    assert [line["alert"]["alert_id"] for line in told] == expected
