@@ -42,6 +42,7 @@ IGNORED = frozenset(
         "ring.hotlist.activated",
         "ring.hotlist.granted",
         "ring.hotlist.grant_revoked",
+        "ring.hotlist.policy_changed",
         "ring.look_back.started",
         "ring.look_back.advanced",
         "ring.look_back.ended",
