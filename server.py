@@ -145,6 +145,7 @@ class WriteProcess:
             self.matcher,
             self.ingest,
             self.alerts,
+            self.look_backs,
             channel,
             self.checks,
         )

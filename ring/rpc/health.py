@@ -18,6 +18,7 @@ from ring.ingest import Committer
 from ring.matching import Matcher
 from ring.rpc.alerts import AlertService
 from ring.rpc.ingest import IngestService
+from ring.rpc.look_back import LookBacks
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Watch:
         matcher: Matcher,
         ingest: IngestService,
         alerts: AlertService,
+        look_backs: LookBacks,
         channel: grpc.aio.Channel,
         checks: Any,
     ) -> None:
@@ -55,6 +57,7 @@ class Watch:
         self._matcher = matcher
         self._ingest = ingest
         self._alerts = alerts
+        self._look_backs = look_backs
         self._read_side = operations_pb2_grpc.ProjectionServiceStub(channel)
         self._checks = checks
         self._ill: dict[str, str] = {}
@@ -75,6 +78,7 @@ class Watch:
         trouble = {
             "event log": self._committer.trouble,
             "matching": self._matcher.trouble,
+            "looking back": self._look_backs.trouble,
             "read side": "",
             "pictures": self._ingest.picture_trouble,
         }

@@ -57,7 +57,9 @@ class LookBacks:
         self._looker = Looker(ring, on_alerts, zone)
         self._changed = asyncio.Event()
         self.history = History(ring, matcher, channel, zone)
+        # Why it does not go on, other than that the read side is away, which tells of itself.
         self.trouble = ""
+        self._told = ""
 
     def asked(self, header: ImportHeader) -> LookBack | None:
         """How an import looks back, None where it does not; InvalidRequest where it can't."""
@@ -83,7 +85,7 @@ class LookBacks:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
                 continue
-            pause, self.trouble = _PAUSE_SECONDS, ""
+            pause, self.trouble, self._told = _PAUSE_SECONDS, "", ""
             if order is not None:
                 position, idle_since = order.position, time.monotonic()
                 continue
@@ -130,9 +132,11 @@ class LookBacks:
 
     def _tell(self, error: Exception) -> None:
         if isinstance(error, grpc.aio.AioRpcError):
-            trouble, cause = f"waits for the read side ({error.code().name})", None
+            self.trouble, cause = "", None
+            reason = f"waits for the read side ({error.code().name})"
         else:
-            trouble, cause = str(error), error
-        if trouble != self.trouble:
-            _log.error("looking back tries again", reason=trouble, exc_info=cause)
-        self.trouble = trouble
+            self.trouble = reason = f"tries again: {error}"
+            cause = error
+        if reason != self._told:
+            _log.warning("looking back tries again", reason=reason, exc_info=cause)
+        self._told = reason

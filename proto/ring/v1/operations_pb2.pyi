@@ -172,7 +172,7 @@ class PartHealth(_message.Message):
     WELL_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     part: _builtins.str
-    """"event log", "matching", "read side" or "pictures"."""
+    """"event log", "matching", "looking back", "read side" or "pictures"."""
     well: _builtins.bool
     message: _builtins.str
     """What is wrong, and since when it is tried again; empty while it is well."""
