@@ -8,7 +8,7 @@ list's matches depend on that list and on its own agency's allow-lists, never on
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import NamedTuple
 from uuid import UUID
 
@@ -84,7 +84,7 @@ class HotlistIndex:
     zone: of the hours of watch orders (RING_TIME_ZONE). Not for two threads at a time.
     """
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
+    def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
         self._lists: list[_List] = []
         self._numbers: dict[UUID, int] = {}

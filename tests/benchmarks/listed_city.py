@@ -7,6 +7,7 @@ are drawn with a seed; the product's own index matches, nothing else does.
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC
 from random import Random
 from typing import Any
 
@@ -124,7 +125,7 @@ def _hits(index: HotlistIndex, read: PlateRead) -> set[str]:
 
 def listing(plates: Sequence[str]) -> HotlistIndex:
     """The index of one list of these plates, under the default policy."""
-    index = HotlistIndex()
+    index = HotlistIndex(UTC)
     index.create(HotlistCreated(agency="police", name="stolen", confidence_floor=0.5))
     for start in range(0, len(plates), 5000):
         added = [

@@ -4,6 +4,7 @@ difference when, or how often, a read is matched."""
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from uuid import UUID, uuid4, uuid5
 
 import grpc
@@ -351,7 +352,7 @@ def once_more(script: Script) -> Iterator[AlertRaised]:
         0, 100_000, None, [ReadLog.PlateRead.TOPIC]
     ):
         assert notification.originator_id == log
-        index = HotlistIndex()
+        index = HotlistIndex(UTC)
         fold_lists(script.ring.event_log, index, 0, notification.id)
         stored = StoredRead.FromString(unseal(notification.state))
         for match in index.match(stored):

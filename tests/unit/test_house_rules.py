@@ -24,6 +24,11 @@ DOMAIN = [
     "alert",
     "access",
     "webhook",
+    "entry",
+    "frequency",
+    "likelihood",
+    "policy",
+    "validity",
 ]
 
 
