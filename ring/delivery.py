@@ -152,6 +152,7 @@ class Worker:
         if self._caller.agency and found.told:
             self._shares.catch_up()
         for told in found.told:
+            self._look()
             if self._may_see(told) and is_wanted(self._filter, told.message.alert):
                 self._send(poster, told)
                 self.position = told.position
@@ -210,6 +211,7 @@ class Worker:
 
         self._webhook = self._ring.command(attempt)
         if reason:
+            metrics.DEAD_LETTERS.inc()
             _log.warning("an alert is a dead letter", webhook=str(self._id), reason=reason)
 
     def _deliver(self, poster: Poster, letter: Letter) -> str:

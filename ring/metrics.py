@@ -18,6 +18,7 @@ ALERTS = Counter("ring_alerts_raised", "Alerts raised", ["delayed"])
 WEBHOOK_ATTEMPTS = Counter(
     "ring_webhook_attempts", "Alerts sent to webhooks, by what became of it", ["outcome"]
 )
+DEAD_LETTERS = Counter("ring_webhook_dead_letters", "Alerts that were given up")
 HEAD = Gauge("ring_log_position", "The end of the event log")
 MATCHED = Gauge("ring_matched_position", "How far hotlist matching has come")
 PROJECTED = Gauge("ring_projected_position", "How far the read side has come, when last heard")

@@ -77,7 +77,10 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # the server was killed while it sent
                 post = Post(self.path, dict(self.headers), body)
                 status = receiver.answer(post)
                 receiver.posts.append(post)
