@@ -10,7 +10,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import video
+from tests.benchmarks import video, worth_it
 from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
 from tests.benchmarks.faults import backlog, faults, outages
 from tests.benchmarks.investigations import investigations
@@ -106,9 +106,12 @@ def main() -> None:
     ):
         with console.status(name):
             report({"benchmark": name, **measure()})
+    with console.status("what matching by likelihood is worth"):
+        worth = worth_it.every_model(report)
+    console.print(worth_it.table(worth))
     table = Table("benchmark", "per second", "of the limit", "read side behind")
     for row in rows:
-        if "round" in row or "asked" in row or "failed" in row:
+        if not {"round", "asked", "failed", "passages"}.isdisjoint(row):
             continue
         table.add_row(
             row["benchmark"],

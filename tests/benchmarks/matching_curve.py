@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from math import ceil, floor, log10
 from typing import NamedTuple
 
-WIDTH, HEIGHT, EDGE = 620, 380, 62
+WIDTH, HEIGHT, EDGE = 620, 390, 66
+LEGEND = (
+    "line: ours, over the threshold; dot: the default one; dashed: exact matching's and one more"
+)
 COLOURS = ("#1f5fa8", "#c0392b")
 
 Point = tuple[float, float]
@@ -16,9 +19,9 @@ Point = tuple[float, float]
 
 
 class Curve(NamedTuple):
-    """One model's. ours: over the threshold; default: at the default one; limit: what is allowed.
+    """One model's. ours: over the threshold; default: at the default one.
 
-    limit: false alerts in a million reads.
+    limit: false alerts in a million reads that are allowed.
     """
 
     model: str
@@ -71,7 +74,8 @@ def diagram(curves: Sequence[Curve], title: str) -> str:
             parts.append(_text(x, y + 18, name, colour))
         parts.append(_text(EDGE + wide / 2, 36 + 15 * number, one.model, colour))
     parts.append(_text(WIDTH / 2, 18, title))
-    parts.append(_text(WIDTH / 2, HEIGHT - 22, "false alerts in a million reads"))
+    parts.append(_text(WIDTH / 2, HEIGHT - 26, "false alerts in a million reads"))
+    parts.append(_text(WIDTH / 2, HEIGHT - 8, LEGEND))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
         f'height="{HEIGHT}" font-family="sans-serif"><rect width="100%" height="100%" '
