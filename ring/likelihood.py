@@ -1,13 +1,13 @@
 """Which plate a vehicle has, given what a reader said of it: Bayes over the plates it may be.
 
-Always true here: no plate is likelier than the one that was read; a probability depends on the read
-and on one list, never on another list; what is less likely than LEAST is left out.
+Always true here: no plate is likelier than the one that was read, and all others together have no
+more than its confidence leaves; a probability depends on the read and on one list, never on another
+list; what is less likely than LEAST is left out.
 
-A reader's posterior is taken as places that are independent of each other. What a place leaves of 1
-is spread over the characters it does not name, as the confusion model has it. Where the posterior
-is surer of the plate than the read's own confidence, the confidence holds, and all others share
-the rest as they did before. A read without a posterior has its confidence, and the confusion model
-says how the other plates share the rest, characters missed or added among them.
+The plate read has the read's confidence. A reader's posterior, taken as places that are independent
+of each other, says how the other plates share the rest. What a place leaves of 1 is spread over the
+characters it does not name, as the confusion model has it. Without a posterior the confusion model
+says it all, characters missed or added among it.
 
 The reader's probabilities assume that any plate passes as often as any other. A list's vehicles are
 a share of the traffic: where they have more plates than that share of all possible ones, each of
@@ -58,10 +58,9 @@ def plausible(read: PlateRead) -> dict[str, float]:
         shares.append(share)
     if whole > 1.0 - _CERTAIN:
         return _confused(plate, confidence)
-    own = min(whole, confidence)
-    base = _base(own, whole)
-    if 1.0 - own < LEAST or base < LEAST:
-        return {plate: own}
+    base = _base(confidence, whole)
+    if 1.0 - confidence < LEAST or base < LEAST:
+        return {plate: confidence}
     least = LEAST / base
     rivals = [
         (place, found)
@@ -69,7 +68,11 @@ def plausible(read: PlateRead) -> dict[str, float]:
         if 1.0 - share >= least * share
         and (found := _rivals(symbols[place], places[place], share, least))
     ]
-    return _spelled(plate, own, base, symbols, rivals) if rivals else {plate: own}
+    if not rivals:
+        return {plate: confidence}
+    # A place may sum to a little more than 1; the others have what the confidence leaves even so.
+    shared = prod(1.0 + sum(ratio for _, ratio in others) for _, others in rivals) - 1.0
+    return _spelled(plate, confidence, min(base, (1.0 - confidence) / shared), symbols, rivals)
 
 
 def weight(share: float, plates: int) -> float:
@@ -93,13 +96,22 @@ def probability(said: float, listed: float, weight: float) -> float:
 def most_changes(threshold: float) -> int:
     """How many characters at most may differ, be missing or be too many in a match above it.
 
-    threshold: at least LEAST. At each place the character read is at least as likely as any other,
-    so of the 2^k plates that k changes lead through none is less likely than the last.
+    threshold: at least LEAST. See `surest`: the plate read is at least as likely as the match.
     """
     changes = 1
     while 1.0 / (2 ** (changes + 1) - 1) > threshold:
         changes += 1
     return changes
+
+
+def surest(threshold: float, changes: int) -> float:
+    """What the confidence of a read is below where a match above a threshold has so many changes.
+
+    At each place the character read is at least as likely as any other. So of the 2^k plates that k
+    changes lead through none is less likely than the last, and all but the plate read have no more
+    together than its confidence leaves.
+    """
+    return 1.0 - float(2**changes - 1) * threshold
 
 
 def _confused(plate: str, confidence: float) -> dict[str, float]:

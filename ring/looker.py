@@ -19,7 +19,7 @@ from ring.alert import Alert
 from ring.application import Ring
 from ring.hotlist import Hotlist
 from ring.hotlist_index import HotlistIndex
-from ring.likelihood import most_changes
+from ring.likelihood import most_changes, surest
 from ring.look_back import LookBack, Order
 from ring.matching import alert_raised, fold_lists
 from ring.policy import Policy
@@ -29,14 +29,10 @@ from ring.values import from_micros
 
 
 def reach_of(policy: Policy) -> tuple[int, float]:
-    """What a list can match: changed characters at most, and how sure a read of several may be.
-
-    A match in two characters has three plates beside it that are as likely or likelier, the one
-    read among them: so that has 1 - 3 * threshold at most. One threshold is allowed for readers
-    whose confidence is higher than their own posterior says.
-    """
+    """What a list can match: changed characters at most, and how sure a read of several may be."""
     least = min(policy.threshold, *policy.priority_thresholds.values(), 1.0)
-    return most_changes(least), max(0.0, 1.0 - 2 * least)
+    # The confidence is asked for as a float of 32 bits, which may be a little less.
+    return most_changes(least), max(0.0, surest(least, 2) + 1e-6)
 
 
 def matched(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proto.ring.v1.ingest_pb2 import CharacterCandidates, PlateRead
 from ring.confusion import CHARACTERS, measured
-from ring.likelihood import LEAST, most_changes, plausible, probability, weight
+from ring.likelihood import LEAST, most_changes, plausible, probability, surest, weight
 from ring.reads import judge
 
 ALPHABET = "O0B8_"
@@ -34,8 +34,10 @@ ROWS = st.lists(st.integers(0, 20), min_size=5, max_size=5).filter(any).map(row_
 
 
 @settings(max_examples=300, deadline=None)
-@given(rows=st.lists(ROWS, min_size=2, max_size=4), doubt=st.floats(0, 1))
-def test_it_is_what_every_plate_tried_out_gives(rows: list[dict[str, float]], doubt: float) -> None:
+@given(rows=st.lists(ROWS, min_size=2, max_size=4), confidence=st.floats(0, 1, width=32))
+def test_it_is_what_every_plate_tried_out_gives(
+    rows: list[dict[str, float]], confidence: float
+) -> None:
     # The reader names the likeliest way through its rows; all others share what that leaves.
     best = [max(row, key=row.__getitem__) for row in rows]
     plate = "".join(best).replace("_", "")
@@ -47,12 +49,11 @@ def test_it_is_what_every_plate_tried_out_gives(rows: list[dict[str, float]], do
         for row, symbol in zip(rows, way, strict=True):
             ways[way] *= row[symbol]
     whole = ways[tuple(best)]
-    confidence = whole * (1 - doubt / 2)
     found = plausible(read(plate, confidence, *rows))
     own = found.pop(plate)
     if whole > 0.999999:
         return  # the posterior says nothing of others: see below
-    assert own == pytest.approx(confidence, abs=1e-5)
+    assert own == confidence
     rivals = [likelihood for way, likelihood in ways.items() if list(way) != best]
     share = min(own / max(rivals), (1 - own) / (1 - whole))
     expected: dict[str, float] = {}
@@ -110,9 +111,9 @@ def test_a_posterior_may_hold_places_without_a_character() -> None:
     rows = [{"A": 1.0}, {"B": 0.9, "8": 0.1}, {"1": 0.6, "_": 0.4}, {"2": 1.0}]
     found = plausible(read("AB12", 0.54, *rows))
     assert found == pytest.approx({"AB12": 0.54, "A812": 0.06, "AB2": 0.36, "A82": 0.04}, abs=1e-6)
-    found = plausible(read("AB2", 0.5, *rows))
+    # The reader chose no character there, so nothing is likelier: both have half of the 0.9.
+    found = plausible(read("AB2", 0.45, *rows))
     assert next(iter(found)) == "AB2"
-    # The reader chose no character there, so nothing is likelier: both have half.
     assert found["AB12"] == pytest.approx(found["AB2"])
 
 
@@ -136,6 +137,17 @@ def test_an_unsure_confidence_holds_over_a_sure_posterior() -> None:
     assert "80" in said_nothing
     # And one that does not reach around the plate as well.
     assert plausible(read("8O1", 0.5, {"8": 1.0}, {"O": 1.0})) == plausible(read("8O1", 0.5))
+
+
+def test_a_sure_confidence_holds_over_an_unsure_posterior() -> None:
+    rows = [{"A": 0.5, "4": 0.5}, {"B": 0.6, "8": 0.4}]
+    unsure = plausible(read("AB", 0.3, *rows))
+    sure = plausible(read("AB", 0.79, *rows))
+    assert sure["AB"] == pytest.approx(0.79)
+    assert sum(sure.values()) == pytest.approx(1)
+    for text in ("4B", "A8", "48"):
+        assert sure[text] == pytest.approx(unsure[text] * 0.3)
+    assert plausible(read("AB", 0.99, *rows)) == {"AB": pytest.approx(0.99)}
 
 
 def test_a_poor_exact_match_scores_lower_than_a_near_one_of_a_sharp_read() -> None:
@@ -172,18 +184,28 @@ def test_a_list_of_more_plates_than_pass_is_believed_less() -> None:
     assert probability(0.3, 0.3, 0.2) == pytest.approx(0.06 / 0.76)
 
 
-@settings(max_examples=200, deadline=None)
-@given(rows=st.lists(ROWS, min_size=2, max_size=4), doubt=st.floats(0, 1))
-def test_what_is_likely_differs_in_few_characters(
-    rows: list[dict[str, float]], doubt: float
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(ROWS, max_size=4),
+    own=st.text(alphabet=ALPHABET[:-1], max_size=4),
+    confidence=st.floats(0, 1, width=32),
+    more=st.floats(1, 1.0099),
+)
+def test_what_is_likely_differs_in_few_characters_of_an_unsure_read(
+    rows: list[dict[str, float]], own: str, confidence: float, more: float
 ) -> None:
+    # Whatever the confidence says beside the posterior; a row may sum to a little more than 1.
     best = "".join(max(row, key=row.__getitem__) for row in rows)
-    plate = best.replace("_", "")
+    plate = own or best.replace("_", "")
     if not plate:
         return
-    for text, likelihood in list(plausible(read(plate, doubt, *rows)).items())[1:]:
+    more_rows = [{c: min(1.0, p * more) for c, p in row.items()} for row in rows]
+    likely = list(plausible(read(plate, confidence, *more_rows)).items())[1:]
+    assert sum(likelihood for _, likelihood in likely) <= 1 - confidence + 1e-9
+    for text, likelihood in likely:
         changed = len(measured().changes(text, plate))
         assert changed <= most_changes(likelihood * 0.999)
+        assert confidence <= surest(likelihood, changed) + 1e-9
 
 
 ANY_ROW = st.dictionaries(
@@ -207,6 +229,6 @@ def test_whatever_a_reader_sends_gives_probabilities_and_the_plate_read_first(
     assert judge(message) is None
     found = plausible(message)
     assert next(iter(found)) == plate
-    assert 0 <= found[plate] <= confidence + 1e-6
+    assert found[plate] == confidence
     assert all(LEAST <= p <= found[plate] + 1e-6 for x, p in found.items() if x != plate)
     assert len(found) <= 1 + 1 / LEAST
