@@ -1,5 +1,7 @@
 """Vehicles that pass a checkpoint: real pictures, as they are and in worse states, and their reads.
 
+    passages    makes them          misses, believed    what became of them
+
 Always true here: a read is what `lpr` would send of the picture, its plate, confidence and
 posterior; what the plate really is stands beside it; a seed and a picture's name give the same
 states again; nothing is written.
@@ -43,8 +45,7 @@ _AT = datetime(2026, 5, 4, 8, tzinfo=UTC)
 class Passage(NamedTuple):
     """A vehicle before the camera, once. read: None where nothing was read.
 
-    picture: the file's name; what is seen in one picture is seen in all its states. state: 0 as
-    it is, else the number of a worse one.
+    picture: the file's name. state: 0 as it is, else the number of a worse one.
     """
 
     picture: str

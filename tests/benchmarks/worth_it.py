@@ -8,8 +8,8 @@ is found is counted. False alerts are rarer than so few pictures can show, so th
 each plate that a read alerts on and that is not the vehicle's, the chance that it is listed.
 
 Always true here: ours is what the index does with the default share of listed vehicles, and both
-know the same floor; the threshold is chosen anew in each resample of the pictures, so intervals
-hold that choice too; all states of a picture are resampled together.
+know the same floor; the threshold is chosen anew in each resample of the vehicles, so intervals
+hold that choice too; all pictures of a vehicle, in all states, are resampled together.
 """
 
 import argparse
@@ -48,7 +48,7 @@ SEED = 1
 Row = dict[str, Any]
 Sums = NDArray[np.float64]
 
-# Columns of a picture's sums, before those of ours: found, then wrong, one a threshold.
+# Columns of a vehicle's sums, before those of ours: found, then wrong, one a threshold.
 _PASSAGES, _READS, _EXACT, _EXACT_WRONG, _EDIT, _EDIT_WRONG, _OURS = range(7)
 _FOUND = slice(_OURS, _OURS + len(THRESHOLDS))
 _WRONG = slice(_FOUND.stop, _FOUND.stop + len(THRESHOLDS))
@@ -57,7 +57,7 @@ _WRONG = slice(_FOUND.stop, _FOUND.stop + len(THRESHOLDS))
 class Matched:
     """Passages matched in every way against lists of a city's vehicles.
 
-    sums: a row for each picture: passages, reads, vehicles found, and the wrong plates that would
+    sums: a row for each vehicle: passages, reads, vehicles found, and the wrong plates that would
     alert, each counted by how likely it is to be on the road.
     floor: confidence under which an exact match is no alert, in exact matching and in ours.
     """
@@ -65,10 +65,10 @@ class Matched:
     def __init__(self, seen: Sequence[Passage], city: City, floor: float) -> None:
         assert weight(Policy().listed_share, max(LISTS)) == 1.0, "the list's length would matter"
         self.city, self.floor = city, floor
-        numbers = {name: n for n, name in enumerate(dict.fromkeys(one.picture for one in seen))}
+        numbers = {plate: n for n, plate in enumerate(dict.fromkeys(one.plate for one in seen))}
         self.sums = np.zeros((len(numbers), _OURS + 2 * len(THRESHOLDS)))
         for one in seen:
-            self.sums[numbers[one.picture]] += self._one(one)
+            self.sums[numbers[one.plate]] += self._one(one)
 
     def _one(self, passage: Passage) -> Sums:
         row = np.zeros(self.sums.shape[1])
@@ -120,11 +120,11 @@ def worth(matched: Matched, listed: int) -> Row:
     those misses of which there is a read.
     """
     whole = matched.sums.sum(axis=0)
-    pictures = len(matched.sums)
+    vehicles = len(matched.sums)
     draws = np.random.default_rng(SEED).multinomial(
-        pictures, np.full(pictures, 1 / pictures), RESAMPLES
+        vehicles, np.full(vehicles, 1 / vehicles), RESAMPLES
     )
-    # The pictures as they are come first.
+    # The vehicles as they are come first.
     samples = np.vstack([whole, draws @ matched.sums])
     chosen = matched.chosen(samples, listed)
     default = np.full(len(samples), THRESHOLDS.index(Policy().threshold))
