@@ -185,7 +185,9 @@ class Resuming:
     def _run(self) -> None:
         while not self._stopping.is_set():
             request = alert_pb2.SubscribeRequest(after=[self._last], **self._asked)
-            with self._server.channel() as channel:
+            # A connection of its own: what others share would be put off after each refusal.
+            own = [("grpc.use_local_subchannel_pool", 1)]
+            with grpc.insecure_channel(self._server.address, options=own) as channel:
                 self._call = alert_pb2_grpc.AlertServiceStub(channel).Subscribe(request, timeout=60)
                 with suppress(grpc.RpcError):
                     for message in self._call:
