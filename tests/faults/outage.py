@@ -55,6 +55,8 @@ def outage(
     Checks that health and log tell of it, and of nothing else; that nothing is lost; that the read
     side catches up by itself.
     """
+    # What is ill already does not become so.
+    until(lambda: serving(server, "InvestigationService"), 60)
     server.log.clear()
     subscriber = Subscriber(server)
     done = threading.Event()

@@ -79,7 +79,8 @@ def test_silence_and_drops_are_no_answer() -> None:
             ended.wait(0.02)
 
     def hang(peer: socket.socket) -> None:
-        peer.recv(1)
+        while peer.recv(4096):  # the rest of the request, and then nothing until it goes
+            pass
 
     ended = threading.Event()
     for speak in (hang, drip):
