@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from projections import unsure
 from projections.alerts import match_row, state_row
+from projections.columns import NAME, TIME, with_log
 from proto.ring.v1.events_pb2 import (
     TIME_QUALITY_SUSPECT,
     AlertAcknowledged,
@@ -58,16 +60,13 @@ IGNORED = frozenset(
 # month.
 _MOST_MONTHS = 90
 
-_TIME = pa.timestamp("us", tz="UTC")
-_NAME = pa.dictionary(pa.int32(), pa.string())
-
 READ_SCHEMA = pa.schema(
     [
-        ("log", _NAME),
+        ("log", NAME),
         ("position", pa.uint64()),
         ("plate", pa.string()),
-        ("captured_at", _TIME),
-        ("received_at", _TIME),
+        ("captured_at", TIME),
+        ("received_at", TIME),
         ("read_key", pa.uint64()),
         ("checkpoint", pa.string()),
         ("reader_id", pa.string()),
@@ -125,13 +124,18 @@ class Batches:
             assert stopped_by
             raise stopped_by
         reads = [e for e in events if e[1] == READ]
-        inserts = list(_split_by_month(self._read_rows(reads))) if reads else []
+        inserts = [
+            (table, piece)
+            for table, rows in (self._read_rows(reads) if reads else ())
+            for piece in _split_by_month(rows)
+        ]
         if len(reads) < len(events):
             inserts += self._other_rows([e for e in events if e[1] != READ])
         return Batch(events[-1][0], len(reads), inserts, stopped_by)
 
-    def _read_rows(self, events: Sequence[Stored]) -> pa.Table:
+    def _read_rows(self, events: Sequence[Stored]) -> Iterator[tuple[str, pa.Table]]:
         rows: list[tuple[Any, ...]] = []
+        doubts: list[unsure.Row] = []
         append = rows.append
         parse = StoredRead.FromString
         keys = self._keys
@@ -166,15 +170,11 @@ class Batches:
                     suspect,
                 )
             )
-        columns = list(zip(*rows, strict=True))
-        log = pa.DictionaryArray.from_arrays(
-            pa.array(np.zeros(len(rows), np.int32)), pa.array([self._log_id])
-        )
-        arrays = [log] + [
-            pa.array(column, field.type)
-            for column, field in zip(columns, list(READ_SCHEMA)[1:], strict=True)
-        ]
-        return pa.Table.from_arrays(arrays, schema=READ_SCHEMA)
+            if read.confidence <= unsure.SURE:
+                doubts += unsure.rows_of(read, position, captured, received)
+        yield "incoming", with_log(self._log_id, rows, READ_SCHEMA)
+        if doubts:
+            yield "unsure_reads", unsure.table_of(doubts, self._log_id)
 
     def _other_rows(self, events: Sequence[Stored]) -> list[tuple[str, Any]]:
         tables: dict[str, list[dict[str, Any]]] = {}
@@ -213,7 +213,7 @@ def _readable(events: Sequence[Stored]) -> tuple[Sequence[Stored], UnknownEventE
 
 def _checkpoint_rows(raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     body = CheckpointPlaced.FromString(raw)
-    place = {"code": body.code, "placed_at": pa.scalar(micros(body.at), _TIME)}
+    place = {"code": body.code, "placed_at": pa.scalar(micros(body.at), TIME)}
     yield (
         "checkpoints",
         place | {"name": body.name, "latitude": body.latitude, "longitude": body.longitude},
@@ -237,13 +237,13 @@ _ROWS: dict[str, Callable[[bytes], Iterable[tuple[str, dict[str, Any]]]]] = {
 _KNOWN = {READ, *IGNORED, *_ROWS}
 
 
-def _split_by_month(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+def _split_by_month(rows: pa.Table) -> Iterator[pa.Table]:
     captured = rows.column("captured_at").to_numpy()
     months = captured.astype("datetime64[M]").astype(np.int64)
     distinct = np.unique(months)
     if len(distinct) <= _MOST_MONTHS:
-        yield "incoming", rows
+        yield rows
         return
     for start in range(0, len(distinct), _MOST_MONTHS):
         some = distinct[start : start + _MOST_MONTHS]
-        yield "incoming", rows.filter(pa.array((months >= some[0]) & (months <= some[-1])))
+        yield rows.filter(pa.array((months >= some[0]) & (months <= some[-1])))

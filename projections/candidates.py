@@ -1,9 +1,11 @@
 """Where the log has the kept reads that could have been one of some hotlist entries.
 
-Always true here: a read is left out only where its plate differs from each of them in more
-characters than were asked for, or in several and the read was surer than was asked for; each
-position comes once; at no time is more held than the plates of one request and the positions of one
-page.
+Always true here: a read is left out only where its plate is none of them, and where what else it
+may be makes none of them likelier than the threshold; each position comes once; at no time is more
+held than the plates of one request, the kept plates of one page and the positions of another.
+
+What reads may be is in unsure_reads. Reads that have no rows there (see projections/unsure.py) are
+candidates where they are unsure enough to be anything.
 """
 
 import re
@@ -14,6 +16,7 @@ from typing import Any
 
 from projections.clickhouse import Readers, Row
 from projections.requests import EARLIEST, Span, instant_of, span_of
+from projections.unsure import SURE
 from proto.ring.v1.operations_pb2 import FindCandidatesRequest
 from ring.errors import InvalidRequest
 from ring.values import is_plate
@@ -21,10 +24,11 @@ from ring.values import is_plate
 MOST_PLATES = 5_000
 _PATTERN = re.compile(r"[A-Z0-9?*]{1,64}").fullmatch
 _END = 2**63 - 1
-# Of one query: plates of entries, kept plates whose reads are looked up, positions, and kept plates
-# that patterns match.
-_PLATES_AT_ONCE, _KEPT_AT_ONCE, _READS_AT_ONCE, _MATCHES_AT_ONCE = 1_000, 500, 50_000, 20_000
-_ANY = "*"
+# Of one query: kept plates whose reads are looked up, positions that come of it, positions among
+# which it looks for unsure reads, and kept plates that patterns match.
+_KEPT_AT_ONCE, _READS_AT_ONCE, _STRETCH, _MATCHES_AT_ONCE = 1_000, 50_000, 25_000_000, 20_000
+# What the probabilities of 50 plates lose at most as floats of 32 bits.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,12 @@ class Wanted:
     before: int
     received_from: int
     span: Span
-    changes: int
-    surest: float
+    threshold: float
+
+    @property
+    def surest(self) -> float:
+        """What a read's confidence is at most where a near match exceeds the threshold."""
+        return 1.0 - self.threshold
 
 
 def wanted_of(request: FindCandidatesRequest) -> Wanted:
@@ -58,37 +66,17 @@ def wanted_of(request: FindCandidatesRequest) -> Wanted:
         request.before or _END,
         since,
         span_of(request.range),
-        request.changes,
-        request.surest,
+        request.threshold,
     )
 
 
 def candidates(readers: Readers, log_id: str, wanted: Wanted) -> Iterator[list[int]]:
     """Pages of positions, each page in order. No client is held between two of them."""
-    client = _Asked(readers)
-    near = _Near(client, log_id, wanted)
-    kept = near.plates()
-    while group := list(islice(kept, _KEPT_AT_ONCE)):
-        after = 0
-        while True:
-            rows = client.rows(
-                "queries/candidate_reads",
-                plates=group,
-                near=[plate for plate in group if near.is_near(plate)],
-                log=log_id,
-                after=after,
-                before=wanted.before,
-                surest=wanted.surest,
-                received_from=wanted.received_from,
-                start=wanted.span.start,
-                end=wanted.span.end,
-                rows=_READS_AT_ONCE,
-            )
-            if rows:
-                yield [int(position) for (position,) in rows]
-            if len(rows) < _READS_AT_ONCE:
-                break
-            after = int(rows[-1][0])
+    if wanted.plates or wanted.patterns:
+        search = _Search(_Asked(readers), log_id, wanted)
+        yield from search.exact()
+        if wanted.threshold < 1.0:
+            yield from search.near()
 
 
 class _Asked:
@@ -102,94 +90,91 @@ class _Asked:
             return client.rows(name, **parameters)
 
 
-class _Near:
-    """The kept plates whose reads are candidates."""
+class _Search:
+    """The candidates of one request."""
 
     def __init__(self, client: _Asked, log_id: str, wanted: Wanted) -> None:
         self._client = client
         self._log_id = log_id
         self._wanted = wanted
-        # What differs in one character at most, and some more; and what differs in several.
-        self._far: set[str] = set()
-        if wanted.changes == 2:
-            found = self._misread("queries/misread_plates_twice", MOST_PLATES)
-            rests = {rest for plate in wanted.plates for rest in _rests(plate)}
-            self._near = {plate for plate in found if not rests.isdisjoint(_rests(plate))}
-            self._far = found - self._near
-        elif wanted.changes:
-            self._near = self._misread("queries/misread_plates", _PLATES_AT_ONCE)
-        else:
-            self._near = set(wanted.plates)
-        once = twice = _loosened(wanted.patterns) if wanted.changes else wanted.patterns
-        if wanted.changes == 2:
-            twice = _loosened(once)
-        elif wanted.changes > 2 and (wanted.plates or wanted.patterns):
-            # Too many to look for: what is unsure may be anything.
-            twice = frozenset((_ANY,))
-        self._near_patterns, self._far_patterns = _expression(once), _expression(twice)
-        self._has_patterns = bool(twice)
+        self._expression = _expression(wanted.patterns)
+        self._common = {
+            "log": log_id,
+            "received_from": wanted.received_from,
+            "start": wanted.span.start,
+            "end": wanted.span.end,
+            "rows": _READS_AT_ONCE,
+        }
+        self._among = {"plates": sorted(wanted.plates), "expression": self._expression}
 
-    def is_near(self, plate: str) -> bool:
-        """It differs in one character at most, or is one of some more."""
-        return plate in self._near or bool(self._near_patterns.fullmatch(plate))
+    def exact(self) -> Iterator[list[int]]:
+        """The reads of plates that are asked for."""
+        kept = self._plates()
+        while group := list(islice(kept, _KEPT_AT_ONCE)):
+            yield from self._pages(
+                "queries/candidate_reads", 0, self._wanted.before, plates=group, **self._common
+            )
 
-    def plates(self) -> Iterator[str]:
+    def near(self) -> Iterator[list[int]]:
+        """The reads of other plates that may be of those."""
+        head = int(self._client.rows("queries/position", log=self._log_id)[0][0])
+        end = min(self._wanted.before, head + 1)
+        ((found,),) = self._client.rows("queries/unsure_reads_lacking", log=self._log_id)
+        lacking = int(found)
+        surest = self._wanted.surest
+        for after in range(lacking, end - 1, _STRETCH):
+            yield from self._pages(
+                "queries/candidate_unsure_reads",
+                after,
+                min(after + _STRETCH + 1, end),
+                threshold=self._wanted.threshold - _ROUNDING,
+                has_patterns=bool(self._wanted.patterns),
+                **self._among,
+                **self._common,
+            )
+        end = end if surest > SURE else min(end, lacking + 1)
+        for after in range(0, end - 1, _STRETCH):
+            yield from self._pages(
+                "queries/candidate_lacking_reads",
+                after,
+                min(after + _STRETCH + 1, end),
+                lacking=lacking,
+                sure=SURE,
+                surest=surest,
+                **self._among,
+                **self._common,
+            )
+
+    def _pages(self, query: str, after: int, before: int, **more: Any) -> Iterator[list[int]]:
+        """What a query finds between two positions."""
+        while True:
+            rows = self._client.rows(query, after=after, before=before, **more)
+            if rows:
+                yield [int(position) for (position,) in rows]
+            if len(rows) < _READS_AT_ONCE:
+                return
+            after = int(rows[-1][0])
+
+    def _plates(self) -> Iterator[str]:
         """Each once; those that were never read may be among them."""
-        found = self._near | self._far
-        yield from sorted(found)
+        yield from sorted(self._wanted.plates)
         after = ""
-        while self._has_patterns:
+        while self._wanted.patterns:
             rows = self._client.rows(
                 "queries/matching_plates",
-                expression=f"^(?:{self._far_patterns.pattern})$",
+                expression=self._expression,
                 log=self._log_id,
                 before=self._wanted.before,
                 after=after,
                 rows=_MATCHES_AT_ONCE,
             )
-            yield from (str(plate) for (plate,) in rows if plate not in found)
+            yield from (str(plate) for (plate,) in rows if plate not in self._wanted.plates)
             if len(rows) < _MATCHES_AT_ONCE:
                 return
             after = str(rows[-1][0])
 
-    def _misread(self, query: str, at_once: int) -> set[str]:
-        plates = sorted(self._wanted.plates)
-        found: set[str] = set()
-        for start in range(0, len(plates), at_once):
-            rows = self._client.rows(
-                query,
-                plates=plates[start : start + at_once],
-                log=self._log_id,
-                before=self._wanted.before,
-            )
-            found.update(str(plate) for (plate,) in rows)
-        return found
 
-
-def _rests(plate: str) -> set[str]:
-    """What is left of a plate, whole or without one of its characters.
-
-    Two plates that differ in one character at most have one of these in common.
-    """
-    return {plate, *(plate[:i] + plate[i + 1 :] for i in range(len(plate)))}
-
-
-def _loosened(patterns: frozenset[str]) -> frozenset[str]:
-    """What matches the plates that differ in one character at most from those that these do."""
-    return patterns.union(*map(_with_one_change, patterns))
-
-
-def _with_one_change(pattern: str) -> Iterator[str]:
-    for i in range(len(pattern) + 1):
-        yield f"{pattern[:i]}?{pattern[i:]}"
-        if pattern[i : i + 1] not in ("", "*"):
-            yield f"{pattern[:i]}?{pattern[i + 1 :]}"
-            yield pattern[:i] + pattern[i + 1 :]
-
-
-def _expression(patterns: Iterable[str]) -> re.Pattern[str]:
-    """What matches a plate that one of the patterns does; without any, nothing."""
-    pieces: Sequence[str] = [
-        p.replace("?", "[A-Z0-9]").replace("*", "[A-Z0-9]*") for p in sorted(patterns)
-    ]
-    return re.compile("|".join(pieces) or "(?!)")
+def _expression(patterns: Iterable[str]) -> str:
+    """A regular expression of the plates that one of the patterns matches; without any, of none."""
+    pieces = [p.replace("?", "[A-Z0-9]").replace("*", "[A-Z0-9]*") for p in sorted(patterns)]
+    return f"^(?:{'|'.join(pieces)})$"

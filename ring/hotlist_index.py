@@ -60,7 +60,7 @@ class _List:
 
     def settle(self) -> None:
         """What follows from the rest."""
-        self.lowest = min(self.policy.threshold, *self.policy.priority_thresholds.values(), 1.0)
+        self.lowest = self.policy.lowest
         self.weight = weight(self.policy.listed_share, self.entries)
 
 

@@ -93,27 +93,6 @@ def probability(said: float, listed: float, weight: float) -> float:
     return min(said, said * weight / (1.0 - (1.0 - weight) * min(listed, 1.0)))
 
 
-def most_changes(threshold: float) -> int:
-    """How many characters at most may differ, be missing or be too many in a match above it.
-
-    threshold: at least LEAST. See `surest`: the plate read is at least as likely as the match.
-    """
-    changes = 1
-    while 1.0 / (2 ** (changes + 1) - 1) > threshold:
-        changes += 1
-    return changes
-
-
-def surest(threshold: float, changes: int) -> float:
-    """What the confidence of a read is below where a match above a threshold has so many changes.
-
-    At each place the character read is at least as likely as any other. So of the 2^k plates that k
-    changes lead through none is less likely than the last, and all but the plate read have no more
-    together than its confidence leaves.
-    """
-    return 1.0 - float(2**changes - 1) * threshold
-
-
 def _confused(plate: str, confidence: float) -> dict[str, float]:
     """What a plate may be by the confusion model, where the reader says only how sure it is."""
     if 1.0 - confidence < LEAST:

@@ -19,20 +19,12 @@ from ring.alert import Alert
 from ring.application import Ring
 from ring.hotlist import Hotlist
 from ring.hotlist_index import HotlistIndex
-from ring.likelihood import most_changes, surest
 from ring.look_back import LookBack, Order
 from ring.matching import alert_raised, fold_lists
 from ring.policy import Policy
 from ring.reads import ReadLog
 from ring.store import EventLog, unseal
 from ring.values import from_micros
-
-
-def reach_of(policy: Policy) -> tuple[int, float]:
-    """What a list can match: changed characters at most, and how sure a read of several may be."""
-    least = min(policy.threshold, *policy.priority_thresholds.values(), 1.0)
-    # The confidence is asked for as a float of 32 bits, which may be a little less.
-    return most_changes(least), max(0.0, surest(least, 2) + 1e-6)
 
 
 def matched(

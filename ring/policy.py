@@ -47,6 +47,11 @@ class Policy:
             return cls.of(created.policy)
         return cls(confidence_floor=created.confidence_floor)
 
+    @property
+    def lowest(self) -> float:
+        """The lowest threshold of all priorities."""
+        return min(self.threshold, *self.priority_thresholds.values(), 1.0)
+
     def threshold_of(self, priority: str) -> float:
         """What the probability of a near match must exceed."""
         return self.priority_thresholds.get(priority, self.threshold)

@@ -35,7 +35,7 @@ from ring.errors import InvalidRequest
 from ring.hotlist import CHUNK, Hotlist
 from ring.hotlist_index import HotlistIndex
 from ring.look_back import orders, status_of
-from ring.looker import matched, reach_of
+from ring.looker import matched
 from ring.matching import Matcher, fold_lists
 from ring.policy import Policy, checked_policy
 from ring.replay import (
@@ -84,12 +84,10 @@ class History:
             index, policy = await asyncio.to_thread(
                 self._with, request, caller, head, list(entries.values())
             )
-            changes, surest = reach_of(policy)
             wanted = FindCandidatesRequest(
                 plates=sorted({entry.plate for entry in entries.values()}),
                 range=request.range,
-                changes=changes,
-                surest=surest,
+                threshold=policy.lowest,
                 at_least=[*request.at_least, self._ring.position(head)],
             )
             call = self._read_side.FindCandidates(wanted, timeout=context.time_remaining())

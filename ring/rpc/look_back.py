@@ -20,7 +20,7 @@ from proto.ring.v1.operations_pb2 import FindCandidatesRequest
 from proto.ring.v1.operations_pb2_grpc import ProjectionServiceStub
 from ring.application import Ring
 from ring.look_back import Order, asked_look_back, orders
-from ring.looker import Looker, reach_of
+from ring.looker import Looker
 from ring.matching import Matcher
 from ring.rpc.history import History
 
@@ -101,12 +101,11 @@ class LookBacks:
             return
         while self._matcher.position < order.position:  # noqa: ASYNC110
             await asyncio.sleep(_WAIT_SECONDS)  # the matcher tells nobody
-        changes, surest = reach_of(await asyncio.to_thread(looker.policy, order))
+        policy = await asyncio.to_thread(looker.policy, order)
         request = FindCandidatesRequest(
             before=order.position,
             received_from=order.received_from(),
-            changes=changes,
-            surest=surest,
+            threshold=policy.lowest,
             at_least=[self._ring.position(order.position)],
         )
         # Without a plate it only waits until the read side has come so far.

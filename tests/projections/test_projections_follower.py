@@ -150,7 +150,7 @@ def test_stopping_before_any_step_leaves_the_rows_of_never_stopping(world: World
         position = 0
         while position < world.log.head():
             # Each life gets one step further than the one before, from where that one was.
-            fragile = StoppingClient(client, stops % 7)
+            fragile = StoppingClient(client, stops % 9)
             projection = Projection(world.log, fragile, stopped)  # type: ignore[arg-type]
             try:
                 projection.load()
@@ -161,7 +161,7 @@ def test_stopping_before_any_step_leaves_the_rows_of_never_stopping(world: World
             projection = Projection(world.log, client, stopped)
             projection.load()
             position = projection.position
-        assert stops >= 7
+        assert stops >= 9
         client.use(calm.database)
         calm.apply(calm.events())
         assert differences(client, calm.database, stopped) == {}
@@ -397,4 +397,5 @@ def test_every_column_has_a_checksum(world: World) -> None:
             assert list(sums) == ["rows", *columns], statement(f"checksums/{table}")
         tables = {str(r[0]) for r in client.rows("queries/table_rows", database=client.database)}
         # flow_counts holds what questions asked for so far: worked out anew, never compared.
-        assert tables == {*TABLES, "flow_counts", "incoming", "positions", "schema_versions"}
+        apart = {"flow_counts", "incoming", "positions", "schema_versions", "unsure_reads_lacking"}
+        assert tables == apart.union(TABLES)

@@ -60,6 +60,7 @@ def test_what_was_followed_equals_what_is_built_anew(served: Served, client: Cli
     assert {t.table for t in outcome.tables} == set(TABLES)
     rows = {t.table: t.rows_live for t in outcome.tables}
     assert (rows["sightings"], rows["plates"], rows["checkpoints"]) == (400, 40, 1)
+    assert rows["unsure_reads"] > 100
     assert projections_in(client, served.world) == [live(client, served.world)]
 
 
@@ -72,6 +73,7 @@ CHANGES = [
     ("UPDATE note = 'x' WHERE disposition != ''", "hotlist_match_states", ["note"]),
     ("UPDATE delayed = false WHERE 1", "hotlist_matches", ["delayed"]),
     ("UPDATE last_position = 1 WHERE 1", "flow_marks", ["last_position"]),
+    ("UPDATE read_plate = 'x' WHERE 1", "unsure_reads", ["read_plate"]),
     ("DELETE WHERE plate = 'C00002'", "movements", ["plate", "day", "reads"]),
 ]
 

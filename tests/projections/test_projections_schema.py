@@ -249,4 +249,5 @@ def test_every_table_that_keeps_events_has_a_checksum() -> None:
     made = re.compile(r"CREATE TABLE (\w+).*ENGINE = \w+MergeTree", re.S)
     kept = {m[1] for n in names("schema") for s in statements(n) if (m := made.search(s))}
     # flow_counts is counted from the others, and anew where it does not hold.
-    assert kept - {"positions", "schema_versions", "flow_counts"} == set(TABLES)
+    apart = {"positions", "schema_versions", "flow_counts", "unsure_reads_lacking"}
+    assert kept - apart == set(TABLES)

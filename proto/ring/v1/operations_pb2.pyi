@@ -29,16 +29,12 @@ class FindCandidatesRequest(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     RECEIVED_FROM_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
-    CHANGES_FIELD_NUMBER: _builtins.int
-    SUREST_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     before: _builtins.int
     """Reads at lower positions; 0: all."""
-    changes: _builtins.int
-    """How many characters at most may have been read wrongly, missed or added. Where more than one
-    was, only reads that were not surer than `surest`, 0..1, are candidates.
-    """
-    surest: _builtins.float
+    threshold: _builtins.float
+    """The probability that a near match has to exceed, 0..1: what is less likely is no candidate."""
     @_builtins.property
     def plates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As on the entries: normalised; '?' and '*' where a part is not known. At most 5,000."""
@@ -60,13 +56,12 @@ class FindCandidatesRequest(_message.Message):
         before: _builtins.int = ...,
         received_from: _timestamp_pb2.Timestamp | None = ...,
         range: _common_pb2.TimeRange | None = ...,
-        changes: _builtins.int = ...,
-        surest: _builtins.float = ...,
+        threshold: _builtins.float = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range", "received_from", b"received_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "before", b"before", "changes", b"changes", "plates", b"plates", "range", b"range", "received_from", b"received_from", "surest", b"surest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "before", b"before", "plates", b"plates", "range", b"range", "received_from", b"received_from", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
