@@ -2,7 +2,9 @@
 
     python -m tests.acceptance.readers FOLDER ADDRESS NUMBER...
 
-Each has a spool in FOLDER and goes on behind what it holds. Ends when all is acknowledged.
+Each has a spool in FOLDER and goes on behind what it holds. Beyond SOON of its reads it says one at
+a time, so that there is something to say for as long as the kills take, until the file HURRY is in
+FOLDER. Ends when all is acknowledged.
 """
 
 import asyncio
@@ -15,6 +17,8 @@ from lpr.spool import Spool
 from lpr.uplink import Pace, Uplink
 from tests.acceptance.city import EACH, reads_of
 
+HURRY = "hurry"
+SOON = 0.6
 _CHUNK = 25
 _PAUSE = 0.35
 
@@ -24,7 +28,12 @@ async def run(folder: Path, address: str, number: int) -> None:
         uplink = Uplink(spool, address, pace=Pace(delay=0.02))
         delivering = asyncio.create_task(uplink.run())
         rest = islice(reads_of(number), spool.last_sequence, None)
-        while chunk := list(islice(rest, _CHUNK)):
+
+        def said() -> int:
+            hurries = (folder / HURRY).exists() or spool.last_sequence < SOON * EACH
+            return _CHUNK if hurries else 1
+
+        while chunk := list(islice(rest, said())):
             await asyncio.to_thread(spool.append, chunk)
             await asyncio.sleep(_PAUSE)
         assert spool.last_sequence == EACH

@@ -15,6 +15,7 @@ from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
 from tests.benchmarks.faults import backlog, faults, outages
 from tests.benchmarks.investigations import investigations
 from tests.benchmarks.latency import latency
+from tests.benchmarks.matching import matching
 from tests.benchmarks.postgres import plain_design, postgres
 from tests.benchmarks.questions import table_of
 from tests.benchmarks.reading import ocr_alone, without_plates
@@ -97,6 +98,7 @@ def main() -> None:
             investigations(folder, options.city_reads, options.questions, seconds, report)
         console.print(table_of([row for row in rows if "p99_ms" in row or "failed" in row]))
     for name, measure in (
+        ("matching against 1,000,000 entries", matching),
         ("reader: the OCR alone", ocr_alone),
         ("reader: pictures without a plate", lambda: without_plates(SHARED_DATA)),
         ("reader: 1280 × 720, one plate in view", video.speed),
