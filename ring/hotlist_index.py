@@ -67,6 +67,8 @@ class _List:
 # A list's number, a serialised entry, list's number, ...: a million entries are to fit, so they
 # stay bytes until one of them matches.
 _Entries = tuple[int | bytes, ...]
+# What the sum of a few dozen probabilities may be wrong by.
+_ROUNDING = 1e-9
 
 
 class _Found(NamedTuple):
@@ -91,6 +93,8 @@ class HotlistIndex:
         self._by_plate: dict[str, _Entries] = {}
         self._patterns = PatternIndex()
         self._allowing = False
+        # What a probability must exceed at least for a near match.
+        self._lowest = 1.0
 
     def __len__(self) -> int:
         """How many different plates and patterns there are."""
@@ -103,6 +107,7 @@ class HotlistIndex:
         made.settle()
         self._lists.append(made)
         self._allowing |= made.allows
+        self._settle()
 
     def change_policy(self, changed: HotlistPolicyChanged) -> None:
         """A list's policy is another one from here on."""
@@ -110,6 +115,10 @@ class HotlistIndex:
         hotlist.policy = Policy.of(changed.policy)
         hotlist.version = changed.version
         hotlist.settle()
+        self._settle()
+
+    def _settle(self) -> None:
+        self._lowest = min((one.lowest for one in self._lists if not one.allows), default=1.0)
 
     def activate(self, activated: EntriesActivated, staged: Sequence[EntriesStaged]) -> None:
         """A list's import is live from here on."""
@@ -147,7 +156,12 @@ class HotlistIndex:
         the threshold of its priority, else of its list. A read whose plate is allowed by a list of
         an agency hits no entry of that agency.
         """
-        likely = plausible(stored.read)
+        read = stored.read
+        # All other plates together have what the confidence leaves: most reads are surer than any
+        # near match allows, and then need not be asked what else they may be.
+        if 1.0 - read.confidence <= self._lowest - _ROUNDING and not self._has(read.plate):
+            return iter(())
+        likely = plausible(read)
         found = [
             _Found(plate, plate, said, entries)
             for plate, said in likely.items()
@@ -156,6 +170,10 @@ class HotlistIndex:
         if self._patterns:
             found += self._by_pattern(likely)
         return self._matches(stored, found) if found else iter(())
+
+    def _has(self, plate: str) -> bool:
+        """Whether the plate is an entry's, or matches one's pattern."""
+        return plate in self._by_plate or any(True for _ in self._patterns.matching(plate))
 
     def _by_pattern(self, likely: dict[str, float]) -> Iterator[_Found]:
         best: dict[str, str] = {}

@@ -119,6 +119,7 @@ class Matcher:
         self._thread = threading.Thread(target=self._run, name="matcher", daemon=True)
         self._tracked = self._log.max_tracking_id(MATCHER) or 0
         self._tracked_at = time.monotonic()
+        self._in_doubt = False
         self.position = self._tracked
         self.trouble = ""
 
@@ -155,6 +156,7 @@ class Matcher:
                 if trouble != self.trouble:
                     _log.error("matching tries again", exc_info=error)
                 self.trouble = trouble
+                self._in_doubt = True
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
                 continue
@@ -168,6 +170,11 @@ class Matcher:
 
     def _step(self) -> bool:
         """Matches one page of the log; False at its end."""
+        if self._in_doubt:
+            # What failed may have been stored all the same, its place in the log with it: the same
+            # place is not stored twice.
+            self._tracked = self._log.max_tracking_id(MATCHER) or 0
+            self._in_doubt = False
         page = self._log.select_states(self.position, _PAGE)
         if not page:
             if time.monotonic() - self._tracked_at > _TRACK_SECONDS:

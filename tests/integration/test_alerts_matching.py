@@ -9,13 +9,21 @@ from uuid import UUID, uuid4, uuid5
 
 import grpc
 import pytest
+from eventsourcing.persistence import StoredEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc, hotlist_pb2, hotlist_pb2_grpc
 from proto.ring.v1.alert_pb2 import Alert as AlertMessage
 from proto.ring.v1.alert_pb2 import HotlistEntry, WeeklyHours
-from proto.ring.v1.events_pb2 import AlertRaised, RemovedEntry, StoredRead
+from proto.ring.v1.events_pb2 import (
+    AlertRaised,
+    EntriesActivated,
+    EntriesStaged,
+    HotlistCreated,
+    RemovedEntry,
+    StoredRead,
+)
 from proto.ring.v1.hotlist_pb2 import HOTLIST_KIND_ALLOW, HotlistPolicy
 from proto.ring.v1.ingest_pb2 import CharacterCandidates, PlateRead
 from proto.ring.v1.operations_pb2 import GetStatusRequest
@@ -24,6 +32,7 @@ from ring.alert import Alert
 from ring.application import Ring
 from ring.hotlist import Hotlist, Import
 from ring.hotlist_index import HotlistIndex
+from ring.likelihood import plausible
 from ring.matching import Matcher, alert_raised, fold_lists
 from ring.reads import ReadLog
 from ring.store import unseal
@@ -122,7 +131,9 @@ def test_a_near_match_alerts_with_its_probability_and_how_it_came_about(
     assert list(near.match_path) == ["O→0 at 5"]
     assert exact.match_probability == pytest.approx(0.55)
     assert not exact.match_path
-    # A read without a posterior is judged by its confidence and what OCRs confuse.
+    # A read without a posterior is judged by its confidence and what OCRs confuse; how the rest is
+    # shared depends on the other characters too.
+    change_policy(server, name, threshold=0.1)
     bare = send(server, read(1, misread, confidence=0.2), read(2, misread, confidence=0.9))
     guessed = alerts_of(server, name, bare)[2:]
     assert [list(alert.match_path) for alert in guessed] == [["O→0 at 5"]]
@@ -375,3 +386,55 @@ def test_live_after_a_stop_and_once_more_the_alerts_are_the_same(
         assert told(once_more(second)) == told(alerts)
         first.ring.close()
         second.ring.close()
+
+
+def test_what_was_stored_though_it_failed_is_not_stored_again_and_matching_goes_on() -> None:
+    """As on PostgreSQL, where a connection may break between a commit and its answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Script(folder, 1)
+        script.play("add", ["OOO"])
+        # The list's change behind the read ends a step there, each time anew.
+        script.play("read", [[1, 0, 0, 0]] * 3)
+        script.play("add", ["QQQ"])
+        script.play("read", [[0, 0, 1, 0]] * 3)
+        log = script.ring.event_log
+        insert_events, failures = log.insert_events, 0
+
+        def committed_and_tried_again(events: Sequence[StoredEvent], **kwargs: object) -> object:
+            nonlocal failures
+            positions = insert_events(events, **kwargs)
+            if kwargs.get("tracking") and not failures:
+                failures += 1
+                insert_events(events, **kwargs)
+            return positions
+
+        log.insert_events = committed_and_tried_again  # type: ignore[method-assign, assignment]
+        following = Following(script.ring)
+        following.settle()
+        following.stop()
+        assert failures == 1
+        assert [alert.entry.plate for alert in script.raised()] == ["OOO", "QQQ"]
+        script.ring.close()
+
+
+def test_a_list_does_not_decide_over_another_lists_near_matches() -> None:
+    """At the very edge too, where rounding gives the others more than the confidence leaves."""
+    edges = 0
+    for number in range(1, 200):
+        read_ = PlateRead(plate="OO", confidence=0.75)
+        for share in (0.3 + 0.001 * number, 0.0):
+            read_.posterior.add(characters="O0", probabilities=[1 - share, share])
+        if plausible(read_).get("0O", 0.0) <= 0.25:
+            continue
+        edges += 1
+        for others in ([], [0.02]):
+            index = HotlistIndex(UTC)
+            for name, threshold in (("ours", 0.25), *(("theirs", other) for other in others)):
+                policy = HotlistPolicy(confidence_floor=0.5, threshold=threshold)
+                index.create(HotlistCreated(agency=name, name=name, policy=policy))
+            change = EntriesActivated(agency="ours", name="ours", version=1, entries=1)
+            entry = HotlistEntry(plate="0O", entry_id="1")
+            index.activate(change, [EntriesStaged(added=[entry])])
+            stored = StoredRead(read=read_, reader_id="r1", epoch="e", received_at=AT)
+            assert [match.plate for match in index.match(stored)] == ["0O"], others
+    assert edges
