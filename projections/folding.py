@@ -12,8 +12,11 @@ folds into another by itself, it takes this one no further.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 WITHIN = 2_000_000
-SURE = 0.9
+SURE = float(np.float32(0.9))
+"""As ClickHouse has it: confidences are single there and in the protocol."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from proto.ring.v1.investigation_pb2 import Fold, GetTimelineResponse, Passage, 
 from ring.store import EventLog, unseal
 from ring.values import from_micros, read_id
 
+# A slot of unsure_by_checkpoint.
 _STRETCH = 10_000_000
 _LATE = 60_000_000
 _UNSURE = 0.6
@@ -106,8 +107,9 @@ def _folds(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[Read, R
     keys = beside(reads, _STRETCH)
     if not keys:
         return {}
-    rows = client.rows("queries/beside", width=_STRETCH, keys=sorted(keys), sure=SURE)
-    near = {Read(*row) for row in rows}
+    own = [read for read in reads if read.confidence < SURE]
+    rows = client.rows("queries/beside", plate=own[0].plate, keys=sorted(keys))
+    near = {*own, *(Read(*row) for row in rows)}
     confidences = [r.confidence for r in near]
     if len(set(confidences)) < len(confidences):
         # Equally sure reads go by their ids, which the log alone can tell.

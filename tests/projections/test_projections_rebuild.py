@@ -74,6 +74,7 @@ CHANGES = [
     ("UPDATE delayed = false WHERE 1", "hotlist_matches", ["delayed"]),
     ("UPDATE last_position = 1 WHERE 1", "flow_marks", ["last_position"]),
     ("UPDATE read_plate = 'x' WHERE 1", "unsure_reads", ["read_plate"]),
+    ("UPDATE lane = 'x' WHERE 1", "unsure_by_checkpoint", ["lane"]),
     ("DELETE WHERE plate = 'C00002'", "movements", ["plate", "day", "reads"]),
 ]
 

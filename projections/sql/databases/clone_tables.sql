@@ -2,6 +2,7 @@
 CREATE TABLE {copy:Identifier}.sightings CLONE AS sightings;
 CREATE TABLE {copy:Identifier}.sightings_by_checkpoint CLONE AS sightings_by_checkpoint;
 CREATE TABLE {copy:Identifier}.unsure_reads CLONE AS unsure_reads;
+CREATE TABLE {copy:Identifier}.unsure_by_checkpoint CLONE AS unsure_by_checkpoint;
 CREATE TABLE {copy:Identifier}.plates CLONE AS plates;
 CREATE TABLE {copy:Identifier}.flow_marks CLONE AS flow_marks;
 CREATE TABLE {copy:Identifier}.movements CLONE AS movements;

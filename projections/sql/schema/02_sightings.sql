@@ -1,4 +1,5 @@
--- Every read, in plate order: one plate's history is one stretch of each part.
+-- Every read, in plate order: one plate's history is one stretch of each part. Blocks are small, here
+-- and in the other tables that questions take a few rows from: a block is unpacked as a whole.
 CREATE TABLE sightings{_local} {on_cluster}
 (
     plate String,
@@ -17,7 +18,7 @@ CREATE TABLE sightings{_local} {on_cluster}
 ENGINE = {replicated}ReplacingMergeTree
 PARTITION BY toYYYYMM(captured_at)
 ORDER BY (plate, captured_at, log, position)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 2048;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 2048, min_compress_block_size = 16384;
 
 {cluster_only}
 CREATE TABLE sightings {on_cluster} AS sightings_local

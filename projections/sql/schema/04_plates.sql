@@ -1,5 +1,6 @@
 -- Every plate once a log. Minima and maxima are the same however often a read comes.
--- last_entry, last_exit: its last read in that direction; 1970 where there is none.
+-- last_entry, last_exit: its last read in that direction; 1970 where there is none. Who is present is
+-- asked of every plate, so old parts become one.
 CREATE TABLE plates{_local} {on_cluster}
 (
     plate String,
@@ -12,7 +13,7 @@ CREATE TABLE plates{_local} {on_cluster}
 )
 ENGINE = {replicated}AggregatingMergeTree
 ORDER BY (plate, log)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, min_age_to_force_merge_seconds = 600;
 
 {cluster_only}
 CREATE TABLE plates {on_cluster} AS plates_local

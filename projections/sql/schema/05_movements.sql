@@ -13,7 +13,7 @@ CREATE TABLE movements{_local} {on_cluster}
 ENGINE = {replicated}AggregatingMergeTree
 PARTITION BY toYYYYMM(day)
 ORDER BY (plate, day)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 1024;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 1024, min_compress_block_size = 16384;
 
 {cluster_only}
 CREATE TABLE movements {on_cluster} AS movements_local
