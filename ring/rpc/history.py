@@ -27,7 +27,7 @@ from proto.ring.v1.events_pb2 import (
 from proto.ring.v1.hotlist_pb2 import CheckHistoryRequest, HotlistPolicy
 from proto.ring.v1.operations_pb2 import FindCandidatesRequest
 from proto.ring.v1.operations_pb2_grpc import ProjectionServiceStub
-from ring.access import Caller, Right
+from ring.access import Caller, Right, check_maker
 from ring.alert import Alert
 from ring.application import Ring
 from ring.entry import checked_entry
@@ -114,15 +114,20 @@ class History:
     def _with(
         self, request: CheckHistoryRequest, caller: Caller, head: int, entries: list[HotlistEntry]
     ) -> tuple[HotlistIndex, Policy]:
-        """The lists as of the head, with the entries on the list named, or on a new one."""
+        """The lists as of the head, with the entries on the list named, or on a new one.
+
+        What an allow-list of the owner's silences tells what is on it: so it is answered to those
+        alone who could put the entries there.
+        """
         index = HotlistIndex(self._zone)
         fold_lists(self._log, index, 0, head)
         if request.hotlist:
-            hotlist = reach(self._ring, caller, request.agency, request.hotlist, Right.SEE)
+            hotlist = reach(self._ring, caller, request.agency, request.hotlist, Right.CHANGE)
             agency, name = hotlist.created.agency, hotlist.created.name
             policy, version, live = hotlist.policy, hotlist.changes, hotlist.entries
         else:
             agency, name = caller.owner(request.agency), _DRY
+            check_maker(caller, agency)
             policy, version, live = Policy(), 0, 0
             index.create(HotlistCreated(agency=agency, name=name, policy=HotlistPolicy()))
         change = EntriesActivated(

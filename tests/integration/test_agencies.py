@@ -8,9 +8,21 @@ from uuid import uuid4
 import grpc
 import pytest
 
-from proto.ring.v1 import alert_pb2, alert_pb2_grpc, hotlist_pb2, hotlist_pb2_grpc
+from proto.ring.v1 import (
+    alert_pb2,
+    alert_pb2_grpc,
+    hotlist_pb2,
+    hotlist_pb2_grpc,
+    look_back_pb2,
+    look_back_pb2_grpc,
+)
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from proto.ring.v1.hotlist_pb2 import HOTLIST_RIGHT_CHANGE, HOTLIST_RIGHT_SEE
+from proto.ring.v1.common_pb2 import Purpose
+from proto.ring.v1.hotlist_pb2 import (
+    HOTLIST_KIND_ALLOW,
+    HOTLIST_RIGHT_CHANGE,
+    HOTLIST_RIGHT_SEE,
+)
 from tests.cli.in_process import ring_command
 from tests.conftest import Server, ServerFactory
 from tests.integration.test_alerts import register, send
@@ -35,6 +47,7 @@ class Agency:
         self.metadata: list[tuple[str, str]] = [("ring-agency", name)] if name is not None else []
         self.lists = hotlist_pb2_grpc.HotlistServiceStub(self._channel)
         self.alerts = alert_pb2_grpc.AlertServiceStub(self._channel)
+        self.history = look_back_pb2_grpc.LookBackServiceStub(self._channel)
 
     def ask(self, call: Any, request: Any) -> Any:
         return call(request, metadata=self.metadata, timeout=60)
@@ -42,6 +55,11 @@ class Agency:
     def refused(self, call: Any, request: Any) -> grpc.StatusCode:
         with pytest.raises(grpc.RpcError) as caught:
             self.ask(call, request)
+        return caught.value.code()
+
+    def refused_stream(self, call: Any, request: Any) -> grpc.StatusCode:
+        with pytest.raises(grpc.RpcError) as caught:
+            list(self.ask(call, request))
         return caught.value.code()
 
     def load(
@@ -185,6 +203,42 @@ def test_a_grant_opens_what_it_names_until_it_is_revoked(server: Server, agencie
     assert police.refused(police.lists.RevokeGrant, revoke) is NOT_FOUND
     assert (customs.names(), customs.told(last)) == ([], [])
     assert customs.refused_load("stolen", agency=owner, create=False) is NOT_FOUND
+
+
+def test_a_dry_run_and_a_replay_tell_nothing_of_another_agencys_lists(
+    server: Server, agencies
+) -> None:
+    """What a dry run leaves out would tell what is on an allow-list."""
+    police, customs, every, owner = agencies
+    plate = f"T{uuid4().hex[:8].upper()}"
+    known = hotlist_pb2.CreateHotlistRequest(name="known", kind=HOTLIST_KIND_ALLOW)
+    police.ask(police.lists.CreateHotlist, known)
+    police.load("known", HotlistEntry(plate=plate))
+    police.load("stolen", HotlistEntry(plate="ZZ111ZZ"))
+    purpose = Purpose(case_number="C-7", reason="test")
+    entries = [HotlistEntry(plate=plate)]
+
+    def check(**where: str) -> hotlist_pb2.CheckHistoryRequest:
+        return hotlist_pb2.CheckHistoryRequest(purpose=purpose, entries=entries, **where)
+
+    as_if_new, as_if_listed = check(agency=owner), check(agency=owner, hotlist="stolen")
+    assert customs.refused_stream(customs.lists.CheckHistory, as_if_new) is NOT_ALLOWED
+    replay = look_back_pb2.ReplayHotlistRequest(purpose=purpose, hotlist="stolen", agency=owner)
+    absent = look_back_pb2.ReplayHotlistRequest(purpose=purpose, hotlist="absent", agency=owner)
+    assert customs.refused_stream(customs.lists.CheckHistory, as_if_listed) is NOT_FOUND
+    for request in (replay, absent):
+        assert customs.refused_stream(customs.history.ReplayHotlist, request) is NOT_FOUND
+    grant = hotlist_pb2.GrantHotlistRequest(
+        hotlist="stolen", grantee=customs.metadata[0][1], right=HOTLIST_RIGHT_SEE
+    )
+    police.ask(police.lists.GrantHotlist, grant)
+    # It may see the list and what was raised, but not what would be silenced.
+    assert customs.refused_stream(customs.lists.CheckHistory, as_if_listed) is NOT_ALLOWED
+    assert list(customs.ask(customs.history.ReplayHotlist, replay))
+    # The read side is away here: what is allowed comes so far as to ask it.
+    away = grpc.StatusCode.UNAVAILABLE
+    for agency, request in ((customs, check()), (police, as_if_new), (every, as_if_listed)):
+        assert agency.refused_stream(agency.lists.CheckHistory, request) is away
 
 
 def test_a_subscriber_loses_what_was_revoked_while_it_listens(server: Server, agencies) -> None:

@@ -842,9 +842,13 @@ class CheckHistoryRequest(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
-    """As if they were on this list, with its thresholds; empty: those of a new list."""
+    """As if they were on this list, with its thresholds, which takes the right to change it; empty:
+    those of a new list.
+    """
     agency: _builtins.str
-    """Who owns it. Empty: the caller's, else "default"."""
+    """Who owns it, or would own the new one: PERMISSION_DENIED where that is not the caller. Empty:
+    the caller's, else "default".
+    """
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
