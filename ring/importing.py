@@ -4,7 +4,7 @@ Always true here: until `finish`, nothing is live; an import that breaks off lea
 that nothing refers to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -54,9 +54,9 @@ class EntriesImport:
     """One import into one list. Call `add` any number of times, then `finish`.
 
     `replace`: what is not among the entries comes off the list. `confirm`: entries that would hit
-    too often by the `frequencies`, which may grow until they are added, go live too. Two imports
-    into one list at a time: the later to finish fails with eventsourcing's IntegrityError, and
-    changes nothing.
+    too often by the `frequencies`, which may grow until they are added, go live too. `now`: asked
+    whenever something is stored. Two imports into one list at a time: the later to finish fails
+    with eventsourcing's IntegrityError, and changes nothing.
     """
 
     def __init__(
@@ -68,18 +68,19 @@ class EntriesImport:
         *,
         replace: bool,
         create: bool,
-        at: Timestamp,
+        now: Callable[[], Timestamp],
         confirm: bool = False,
         frequencies: Frequencies | None = None,
         look_back: LookBack | None = None,
     ) -> None:
         self._ring = ring
         self._by = caller.name
-        self._at = at
+        self._now = now
         self._look_back = look_back
         self._replace = replace
         self._confirm = confirm
         self._frequencies = frequencies or Frequencies()
+        self._is_new = False
         try:
             self._hotlist = reach(ring, caller, agency, name, Right.CHANGE)
         except NotFound:
@@ -87,8 +88,9 @@ class EntriesImport:
                 raise
             owner = caller.owner(agency)
             check_maker(caller, owner)
-            # Created in the transaction that makes the entries live.
-            self._hotlist = Hotlist.create(owner, name, self._by, at)
+            # Stored in the transaction that makes the entries live, where it is made once more.
+            self._is_new = True
+            self._hotlist = Hotlist.create(owner, name, self._by, now())
         self._live = live_entries(ring, self._hotlist)
         self._import = Import()
         self._kept: set[str] = set()
@@ -163,9 +165,13 @@ class EntriesImport:
         if self._replace:
             gone = self._live.without(self._kept)
             for start in range(0, len(gone), CHUNK):
-                self._import.stage([], gone[start : start + CHUNK], self._at)
+                self._import.stage([], gone[start : start + CHUNK], self._now())
+        # The time at which it is live, not the one at which it began: an import may take minutes.
+        at, created = self._now(), self._hotlist.created
+        if self._is_new:
+            self._hotlist = Hotlist.create(created.agency, created.name, self._by, at)
         if self._import.version:
-            self._hotlist.activate(self._import, self._by, self._at, self._looks_back())
+            self._hotlist.activate(self._import, self._by, at, self._looks_back())
         # A new list is stored even where nothing goes live.
         position = self._ring.store(self._import, self._hotlist)
         return Summary(
@@ -201,7 +207,7 @@ class EntriesImport:
 
     def _flush(self) -> None:
         if self._chunk:
-            self._import.stage(self._chunk, [], self._at, self._confirmed)
+            self._import.stage(self._chunk, [], self._now(), self._confirmed)
             self._ring.store(self._import)
             self._chunk, self._confirmed, self._chunk_bytes = [], [], 0
 
@@ -213,7 +219,7 @@ def remove_entries(
     name: str,
     entry_ids: set[str],
     plates: set[str],
-    at: Timestamp,
+    now: Callable[[], Timestamp],
 ) -> Summary:
     """Takes entries off a list, by id or by normalised plate."""
 
@@ -222,7 +228,7 @@ def remove_entries(
         gone = live_entries(ring, hotlist).matching(entry_ids, plates)
         if not gone:
             return Summary(hotlist, ring.event_log.head())
-        staged = Import()
+        staged, at = Import(), now()
         for start in range(0, len(gone), CHUNK):
             staged.stage([], gone[start : start + CHUNK], at)
         hotlist.activate(staged, caller.name, at)

@@ -146,7 +146,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             create=header.create,
             confirm=header.confirm_frequent,
             frequencies=frequencies,
-            at=now(),
+            now=now,
             look_back=self._look_backs.asked(header),
         )
 
@@ -194,7 +194,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             request.hotlist,
             set(request.entry_ids),
             {normalise_plate(plate) for plate in request.plates},
-            now(),
+            now,
         )
         self._wakeup.notify()
         return pb.RemoveEntriesResponse(
