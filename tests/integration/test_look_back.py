@@ -244,6 +244,18 @@ def test_the_dry_run_and_looking_back_find_what_replaying_every_read_finds(serve
     assert stricter[-1].outcome.equal == sum(not d.alert.match_path for d in differences)
 
 
+def test_a_replay_as_of_before_the_list_is_one_of_an_empty_list(server: Server) -> None:
+    plate = "LB610AA"
+    feed(server, plate)
+    ended(server, put(server, "replayed", plate).look_back_id)
+    before = Timestamp(seconds=NOW - 3600)
+    for more in ({}, {"threshold": 0.3}, {"confidence_floor": 0.1}):
+        difference, outcome = replayed(server, "replayed", as_of=before, **more)[-2:]
+        assert difference.difference.reason == "the entry was not on the list yet"
+        assert (outcome.outcome.equal, outcome.outcome.only_replayed) == (0, 0)
+        assert (outcome.outcome.only_raised, outcome.outcome.hotlist_version) == (1, 0)
+
+
 def test_a_dry_run_shows_entries_as_sent_and_reads_of_its_range(server: Server) -> None:
     feed(server, "LB600AA")
     (alert,) = checked(server, "lb 600-aa")
