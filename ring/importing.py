@@ -94,12 +94,12 @@ class EntriesImport:
         self._live = live_entries(ring, self._hotlist)
         self._import = Import()
         self._kept: set[str] = set()
-        self._staged: set[bytes] = set()
+        # Staged or left unconfirmed: what comes again counts once.
+        self._seen: set[bytes] = set()
         self._places: dict[str, bool] = {}
         self._chunk: list[HotlistEntry] = []
         self._chunk_bytes = 0
         self._row = 0
-        self._unchanged = 0
         self._rejected: list[tuple[int, str]] = []
         self._rejected_total = 0
         self._confirmed: list[ConfirmedEntry] = []
@@ -128,15 +128,16 @@ class EntriesImport:
             live = self._live.id_of(content)
             if live is not None:
                 self._kept.add(live)
-                self._unchanged += 1
-            elif content in self._staged:
-                self._unchanged += 1
-            elif self._may_go_live(row, checked):
-                self._staged.add(content)
-                self._chunk.append(checked)
-                self._chunk_bytes += len(content)
-                if len(self._chunk) == CHUNK or self._chunk_bytes >= _CHUNK_BYTES:
-                    self._flush()
+            elif content not in self._seen:
+                self._seen.add(content)
+                if self._may_go_live(row, checked):
+                    self._stage(checked, len(content))
+
+    def _stage(self, entry: HotlistEntry, size: int) -> None:
+        self._chunk.append(entry)
+        self._chunk_bytes += size
+        if len(self._chunk) == CHUNK or self._chunk_bytes >= _CHUNK_BYTES:
+            self._flush()
 
     def _may_go_live(self, row: int, entry: HotlistEntry) -> bool:
         """Gives it its id, and notes where it would hit too often. An allow-list raises nothing."""
@@ -179,7 +180,7 @@ class EntriesImport:
             position=position,
             added=self._import.added,
             removed=self._import.removed,
-            unchanged=self._unchanged,
+            unchanged=len(self._kept),
             rejected=self._rejected,
             rejected_total=self._rejected_total,
             unconfirmed=self._unconfirmed,

@@ -81,7 +81,7 @@ def test_a_list_is_what_its_changes_made_it(ring: Ring, changes) -> None:
             bad = [n for n, row in enumerate(rows, 1) if row[0] == "!"]
             assert [row for row, _ in summary.rejected] == bad
             counts = (summary.added, summary.removed, summary.unchanged)
-            assert counts == (len(new), len(gone), len(rows) - len(bad) - len(new))
+            assert counts == (len(new), len(gone), len(good) - len(new))
         now_live = live(ring, name)
         assert now_live.keys() == (model.keys() - gone) | new
         # What stayed keeps its id; what is new has one that nothing had before.

@@ -487,6 +487,7 @@ class ImportEntriesResponse(_message.Message):
     UNCONFIRMED_TOTAL_FIELD_NUMBER: _builtins.int
     LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
     added: _builtins.int
+    """Entries, not rows: what was sent twice counts once."""
     removed: _builtins.int
     unchanged: _builtins.int
     rejected_total: _builtins.int
@@ -497,7 +498,7 @@ class ImportEntriesResponse(_message.Message):
     def hotlist(self) -> Global___Hotlist: ...
     @_builtins.property
     def rejected(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedEntry]:
-        """The first 1,000 of them."""
+        """The first 1,000 of them, each row by itself."""
 
     @_builtins.property
     def position(self) -> _common_pb2.LogPosition:
