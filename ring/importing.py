@@ -140,10 +140,14 @@ class EntriesImport:
             self._flush()
 
     def _may_go_live(self, row: int, entry: HotlistEntry) -> bool:
-        """Gives it its id, and notes where it would hit too often. An allow-list raises nothing."""
+        """Gives it its id, and notes where it would hit too often. An allow-list raises nothing.
+
+        How often it hits follows from its plate alone: one that is live already, whatever its other
+        fields, is not asked about again, or a new reason for it would take it off the list.
+        """
         entry.entry_id = str(uuid4())
         doubt = self._frequencies.doubt(entry.plate) if self._raises else None
-        if doubt is None:
+        if doubt is None or (not self._confirm and self._live.has_plate(entry.plate)):
             return True
         if self._confirm:
             self._confirmed.append(

@@ -448,7 +448,8 @@ class ImportHeader(_message.Message):
     """Make the list where there is none; else NOT_FOUND."""
     confirm_frequent: _builtins.bool
     """Entries that would hit more than 100 times a day go live too; the change records that they
-    were confirmed, and by whom. Without it they are left out, and named in `unconfirmed`.
+    were confirmed, and by whom. Without it they are left out, and named in `unconfirmed`, unless
+    the list has an entry of the same plate live already.
     """
     @_builtins.property
     def look_back(self) -> _look_back_pb2.LookBack:
