@@ -9,7 +9,7 @@ from eventsourcing.persistence import IntegrityError
 
 from proto.ring.v1 import hotlist_pb2 as pb
 from proto.ring.v1 import hotlist_pb2_grpc
-from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
+from proto.ring.v1.alert_pb2 import HotlistEntry
 from ring.access import Caller, Right, check_maker, right_of
 from ring.application import Ring
 from ring.errors import InvalidRequest, StateForbids
@@ -244,13 +244,11 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         )
         return _message(hotlist, caller)
 
-    async def CheckHistory(  # noqa: N802
+    async def CheckHistory(  # type: ignore[override] # noqa: N802 - writes by its context
         self, request: pb.CheckHistoryRequest, context: Any
-    ) -> AsyncIterator[Alert]:
+    ) -> None:
         """What entries would have raised; raises nothing."""
-        check = self._look_backs.history.check(request, caller_of(context), context)
-        async for alert in check:
-            yield alert
+        await self._look_backs.history.check(request, caller_of(context), context)
 
 
 def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:
