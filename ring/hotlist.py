@@ -138,8 +138,10 @@ class Hotlist(EventSourced):
             ),
         )
 
-    def grant(self, grantee: str, right: Right, by: str, at: Timestamp) -> None:
-        """Lets another agency see or change it."""
+    def grant(
+        self, grantee: str, right: Right, by: str, at: Timestamp, *, look_back: bool = False
+    ) -> None:
+        """Lets another agency see or change it, and its imports look back."""
         self.trigger(
             self.Granted,
             HotlistGranted(
@@ -149,6 +151,7 @@ class Hotlist(EventSourced):
                 grantee=grantee,
                 right=right.value,  # type: ignore[arg-type] # the protocol's own number
                 by=by,
+                look_back=look_back,
             ),
         )
 
@@ -167,6 +170,8 @@ class Hotlist(EventSourced):
                 self.policy = Policy.at_first(event.body)
                 self.imports: list[UUID] = []
                 self.grants: dict[str, Right] = {}
+                # Those of them whose imports may look back.
+                self.looking_back: set[str] = set()
             case Hotlist.Activated():
                 self.entries = event.body.entries
                 self.changes = event.body.version
@@ -176,8 +181,12 @@ class Hotlist(EventSourced):
                 self.changes = event.body.version
             case Hotlist.Granted():
                 self.grants[event.body.grantee] = Right(event.body.right)
+                self.looking_back.discard(event.body.grantee)
+                if event.body.look_back:
+                    self.looking_back.add(event.body.grantee)
             case Hotlist.GrantRevoked():
                 del self.grants[event.body.grantee]
+                self.looking_back.discard(event.body.grantee)
 
 
 class Import(EventSourced):

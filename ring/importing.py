@@ -14,7 +14,7 @@ from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import ConfirmedEntry
 from proto.ring.v1.hotlist_pb2 import HotlistKind
 from proto.ring.v1.look_back_pb2 import LookBack
-from ring.access import Caller, Right, check_maker
+from ring.access import Caller, Right, check_maker, may_look_back, no_look_back
 from ring.application import Ring
 from ring.checkpoint import Checkpoint
 from ring.entry import checked_entry
@@ -48,6 +48,7 @@ class Summary:
     unconfirmed: list[tuple[int, str, Doubt]] = field(default_factory=list)
     unconfirmed_total: int = 0
     look_back_id: str = ""
+    look_back_denied: bool = False
 
 
 class EntriesImport:
@@ -55,7 +56,8 @@ class EntriesImport:
 
     `replace`: what is not among the entries comes off the list. `confirm`: entries that would hit
     too often by the `frequencies`, which may grow until they are added, go live too. `now`: asked
-    whenever something is stored. Two imports into one list at a time: the later to finish fails
+    whenever something is stored. `must_look_back`: NotAllowed where the caller may not, instead of
+    an import that does not. Two imports into one list at a time: the later to finish fails
     with eventsourcing's IntegrityError, and changes nothing.
     """
 
@@ -72,11 +74,11 @@ class EntriesImport:
         confirm: bool = False,
         frequencies: Frequencies | None = None,
         look_back: LookBack | None = None,
+        must_look_back: bool = False,
     ) -> None:
         self._ring = ring
         self._by = caller.name
         self._now = now
-        self._look_back = look_back
         self._replace = replace
         self._confirm = confirm
         self._frequencies = frequencies or Frequencies()
@@ -91,6 +93,12 @@ class EntriesImport:
             # Stored in the transaction that makes the entries live, where it is made once more.
             self._is_new = True
             self._hotlist = Hotlist.create(owner, name, self._by, now())
+        created = self._hotlist.created
+        may = may_look_back(caller, created.agency, self._hotlist.looking_back)
+        if must_look_back and look_back is not None and not may:
+            raise no_look_back(created.agency, created.name)
+        self._look_back = look_back
+        self._may_look_back = may
         self._live = live_entries(ring, self._hotlist)
         self._import = Import()
         self._kept: set[str] = set()
@@ -171,12 +179,14 @@ class EntriesImport:
             gone = self._live.without(self._kept)
             for start in range(0, len(gone), CHUNK):
                 self._import.stage([], gone[start : start + CHUNK], self._now())
+        wanted = self._looks_back()
+        look_back = wanted if self._may_look_back else None
         # The time at which it is live, not the one at which it began: an import may take minutes.
         at, created = self._now(), self._hotlist.created
         if self._is_new:
             self._hotlist = Hotlist.create(created.agency, created.name, self._by, at)
         if self._import.version:
-            self._hotlist.activate(self._import, self._by, at, self._looks_back())
+            self._hotlist.activate(self._import, self._by, at, look_back)
         # A new list is stored even where nothing goes live.
         position = self._ring.store(self._import, self._hotlist)
         return Summary(
@@ -189,7 +199,8 @@ class EntriesImport:
             rejected_total=self._rejected_total,
             unconfirmed=self._unconfirmed,
             unconfirmed_total=self._unconfirmed_total,
-            look_back_id=str(look_back_id(str(self._import.id))) if self._looks_back() else "",
+            look_back_id=str(look_back_id(str(self._import.id))) if look_back else "",
+            look_back_denied=wanted is not None and look_back is None,
         )
 
     def _looks_back(self) -> LookBack | None:

@@ -127,6 +127,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             unconfirmed_total=summary.unconfirmed_total,
             position=self._ring.position(summary.position),
             look_back_id=summary.look_back_id,
+            look_back_denied=summary.look_back_denied,
         )
 
     def _begin(
@@ -148,6 +149,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             frequencies=frequencies,
             now=now,
             look_back=self._look_backs.asked(header),
+            must_look_back=header.HasField("look_back"),
         )
 
     async def ExportEntries(  # noqa: N802
@@ -225,6 +227,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             request.grantee,
             request.right,
             now(),
+            look_back=request.look_back,
         )
         return _message(hotlist, caller)
 
@@ -263,7 +266,11 @@ def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:
         kind=hotlist.created.kind,
         policy=hotlist.policy.message(),
         grants=[
-            pb.HotlistGrant(agency=agency, right=right.value)  # type: ignore[arg-type]
+            pb.HotlistGrant(
+                agency=agency,
+                right=right.value,  # type: ignore[arg-type] # the protocol's own number
+                look_back=agency in hotlist.looking_back,
+            )
             for agency, right in sorted(hotlist.grants.items())
             if owns or agency == caller.agency
         ],

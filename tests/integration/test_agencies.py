@@ -1,5 +1,6 @@
 """Two agencies on one ring: neither sees or changes the other's list without a grant."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from proto.ring.v1 import (
     alert_pb2,
@@ -23,6 +25,7 @@ from proto.ring.v1.hotlist_pb2 import (
     HOTLIST_RIGHT_CHANGE,
     HOTLIST_RIGHT_SEE,
 )
+from proto.ring.v1.look_back_pb2 import LookBack
 from tests.cli.in_process import ring_command
 from tests.conftest import Server, ServerFactory
 from tests.integration.test_alerts import register, send
@@ -69,9 +72,10 @@ class Agency:
         agency: str = "",
         create: bool = True,
         confirm: bool = False,
+        back: LookBack | None = None,
     ) -> hotlist_pb2.ImportEntriesResponse:
         header = hotlist_pb2.ImportHeader(
-            hotlist=name, agency=agency, create=create, confirm_frequent=confirm
+            hotlist=name, agency=agency, create=create, confirm_frequent=confirm, look_back=back
         )
         requests = [
             hotlist_pb2.ImportEntriesRequest(header=header),
@@ -241,6 +245,47 @@ def test_a_dry_run_and_a_replay_tell_nothing_of_another_agencys_lists(
         assert agency.refused_stream(agency.lists.CheckHistory, request) is away
 
 
+def test_looking_back_is_granted_by_itself(server: Server, agencies) -> None:
+    police, customs, every, owner = agencies
+    grantee = customs.metadata[0][1]
+    asked = LookBack(purpose=Purpose(case_number="C-7", reason="test"))
+    numbers = itertools.count()
+
+    def plate() -> HotlistEntry:
+        return HotlistEntry(plate=f"T{uuid4().hex[:8].upper()}", reference=str(next(numbers)))
+
+    def grant(right: hotlist_pb2.HotlistRight, *, look_back: bool) -> Any:
+        return hotlist_pb2.GrantHotlistRequest(
+            hotlist="stolen", grantee=grantee, right=right, look_back=look_back
+        )
+
+    def looks_back(agency: Agency, back: LookBack | None = None) -> tuple[bool, bool]:
+        answer = agency.load("stolen", plate(), agency=owner, back=back)
+        return bool(answer.look_back_id), answer.look_back_denied
+
+    for agency in (police, every):
+        assert looks_back(agency) == looks_back(agency, asked) == (True, False)
+    only = police.ask(police.lists.GrantHotlist, grant(HOTLIST_RIGHT_CHANGE, look_back=False))
+    assert [g.look_back for g in only.grants] == [False]
+    # What it does not ask for is left out and told; what it asks for is refused, as a whole.
+    assert looks_back(customs) == (False, True)
+    assert looks_back(customs, LookBack(period=Duration(seconds=0))) == (False, False)
+    version = police.load("stolen", plate()).hotlist.version
+    assert customs.refused_load("stolen", agency=owner, back=asked) is NOT_ALLOWED
+    assert police.load("stolen", plate()).hotlist.version == version + 1
+    both = police.ask(police.lists.GrantHotlist, grant(HOTLIST_RIGHT_CHANGE, look_back=True))
+    assert [(g.right, g.look_back) for g in both.grants] == [(HOTLIST_RIGHT_CHANGE, True)]
+    assert looks_back(customs) == looks_back(customs, asked) == (True, False)
+    # A second grant takes the place of the first, in this as well.
+    police.ask(police.lists.GrantHotlist, grant(HOTLIST_RIGHT_CHANGE, look_back=False))
+    assert looks_back(customs) == (False, True)
+    see = grant(HOTLIST_RIGHT_SEE, look_back=True)
+    refused = police.refused(police.lists.GrantHotlist, see)
+    assert refused is grpc.StatusCode.INVALID_ARGUMENT
+    # Its own lists are its own.
+    assert customs.load("own", plate(), back=asked).look_back_id
+
+
 def test_a_subscriber_loses_what_was_revoked_while_it_listens(server: Server, agencies) -> None:
     police, customs, _, _ = agencies
     plate = f"T{uuid4().hex[:8].upper()}"
@@ -314,7 +359,16 @@ def test_the_command_acts_for_an_agency(
     assert "stolen" in ring("hotlist", "list", "--as", owner)
     ring("hotlist", "import", "stolen", str(file), "--agency", owner, code=1)
     ring("hotlist", "grant", "stolen", other, "--right", "change", "--as", owner)
-    ring("hotlist", "import", "stolen", str(file), "--agency", owner)
+    file.write_text("plate\nAB124CD\n")
+    told = ring("hotlist", "import", "stolen", str(file), "--agency", owner)
+    assert f"not looked back: {owner} lets you change the list" in told
+    also = ("--right", "change", "--look-back", "--as", owner)
+    told = ring("hotlist", "grant", "stolen", other, *also)
+    assert told == f"{owner}/stolen: {other} may change and look back\n"
+    file.write_text("plate\nAB125CD\n")
+    back = ("--look-back", "7d")
+    told = ring("hotlist", "import", "stolen", str(file), "--agency", owner, *back)
+    assert "looking back: see ring look-back show" in told
     ring("hotlist", "grant", "stolen", other, "--agency", owner, code=1)
     told = ring("hotlist", "revoke-grant", "stolen", other, "--as", owner)
     assert told == f"{owner}/stolen: granted to nobody\n"

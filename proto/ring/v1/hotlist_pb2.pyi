@@ -224,17 +224,21 @@ class HotlistGrant(_message.Message):
 
     AGENCY_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     right: Global___HotlistRight.ValueType
+    look_back: _builtins.bool
+    """See GrantHotlistRequest."""
     def __init__(
         self,
         *,
         agency: _builtins.str = ...,
         right: Global___HotlistRight.ValueType = ...,
+        look_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "look_back", b"look_back", "right", b"right"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,12 +252,15 @@ class GrantHotlistRequest(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     GRANTEE_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     agency: _builtins.str
     """Who owns it. Empty: the caller's, else "default"."""
     grantee: _builtins.str
     """Who is to have the right."""
     right: Global___HotlistRight.ValueType
+    look_back: _builtins.bool
+    """Its imports may look back as well: a permission of its own, beside the right to change."""
     def __init__(
         self,
         *,
@@ -261,10 +268,11 @@ class GrantHotlistRequest(_message.Message):
         agency: _builtins.str = ...,
         grantee: _builtins.str = ...,
         right: Global___HotlistRight.ValueType = ...,
+        look_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "grantee", b"grantee", "hotlist", b"hotlist", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "grantee", b"grantee", "hotlist", b"hotlist", "look_back", b"look_back", "right", b"right"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -453,7 +461,9 @@ class ImportHeader(_message.Message):
     """
     @_builtins.property
     def look_back(self) -> _look_back_pb2.LookBack:
-        """Left out: the server's own period (RING_LOOK_BACK), without a purpose."""
+        """Left out: the server's own period (RING_LOOK_BACK), without a purpose, or nothing where the
+        caller may not look back for the list. PERMISSION_DENIED where it may not and asks for it.
+        """
 
     def __init__(
         self,
@@ -487,6 +497,7 @@ class ImportEntriesResponse(_message.Message):
     UNCONFIRMED_FIELD_NUMBER: _builtins.int
     UNCONFIRMED_TOTAL_FIELD_NUMBER: _builtins.int
     LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_DENIED_FIELD_NUMBER: _builtins.int
     added: _builtins.int
     """Entries, not rows: what was sent twice counts once."""
     removed: _builtins.int
@@ -495,6 +506,8 @@ class ImportEntriesResponse(_message.Message):
     unconfirmed_total: _builtins.int
     look_back_id: _builtins.str
     """Of the looking back for the entries that were added; empty where there is none."""
+    look_back_denied: _builtins.bool
+    """There is none because the caller may not look back for the list: its owner may let it."""
     @_builtins.property
     def hotlist(self) -> Global___Hotlist: ...
     @_builtins.property
@@ -524,10 +537,11 @@ class ImportEntriesResponse(_message.Message):
         unconfirmed: _abc.Iterable[Global___UnconfirmedEntry] | None = ...,
         unconfirmed_total: _builtins.int = ...,
         look_back_id: _builtins.str = ...,
+        look_back_denied: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hotlist", b"hotlist", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged", "unconfirmed", b"unconfirmed", "unconfirmed_total", b"unconfirmed_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "look_back_denied", b"look_back_denied", "look_back_id", b"look_back_id", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged", "unconfirmed", b"unconfirmed", "unconfirmed_total", b"unconfirmed_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
