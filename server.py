@@ -134,7 +134,7 @@ class WriteProcess:
         # Until identity exists, a server is always --insecure.
         self.webhooks = WebhookService(self.ring, self.deliveries, plain_allowed=True)
         self.look_backs = LookBacks(
-            self.ring, self.matcher, channel, on_alerts, settings.look_back, zone
+            self.ring, self.matcher, channel, on_alerts, settings.look_back, zone, patience
         )
         self.hotlists = HotlistService(self.ring, self.log_grew, self.look_backs, channel)
         self.registry = RegistryService(self.ring, self.directory, readers, self.committer.revoke)

@@ -1,11 +1,11 @@
 """Who may see and who may change a hotlist and its alerts.
 
 Always true here: the owner may do everything with a list, another agency what it was granted and
-nothing more; whoever may change may see. What may not be seen is spoken of exactly as if it did
-not exist.
+nothing more; whoever may change may see, and looks back where that was granted too. What may not be
+seen is spoken of exactly as if it did not exist.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -69,6 +69,20 @@ def check_right(held: Right, needed: Right, agency: str, name: str) -> None:
         )
 
 
+def may_look_back(caller: Caller, owner: str, granted: Collection[str]) -> bool:
+    """Whether a caller's imports into an owner's list may look back; granted: to which agencies."""
+    return caller.agency in ("", owner) or caller.agency in granted
+
+
+def no_look_back(agency: str, name: str) -> NotAllowed:
+    """A caller asks to look back that may change the list alone."""
+    return NotAllowed(
+        f"the hotlist {name!r} belongs to the agency {agency!r}, which lets you change it but not "
+        "look back: import without (the ring command: without --look-back, --case and --reason), "
+        "or have it grant that too"
+    )
+
+
 def check_maker(caller: Caller, owner: str) -> None:
     """NotAllowed where a list would be made for an agency that is not the caller's."""
     if caller.agency not in ("", owner):
@@ -83,6 +97,14 @@ def granted_right(number: int) -> Right:
     if number not in (Right.SEE, Right.CHANGE):
         raise InvalidRequest(f"{number} is not a right that can be granted: see or change")
     return Right(number)
+
+
+def check_grant_of_looking_back(right: Right, look_back: bool) -> None:
+    """InvalidRequest where somebody could look back who can't import."""
+    if look_back and right < Right.CHANGE:
+        raise InvalidRequest(
+            "who imports looks back: grant the right to change as well (--right change)"
+        )
 
 
 def grantee_of(name: str, owner: str) -> str:

@@ -21,7 +21,7 @@ from proto.ring.v1.registry_pb2 import Reader as ReaderRow
 from ring.alert import Alert, no_alert
 from ring.checkpoint import Checkpoint
 from ring.errors import AlreadyExists, InvalidRequest, NotFound
-from ring.events import EventSourced
+from ring.events import Event, EventSourced
 from ring.hotlist import Hotlist
 from ring.reader import Reader
 from ring.store import EnvelopeMapper, EventLog, persistence_env
@@ -31,6 +31,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=EventSourced)
 
 _ATTEMPTS = 10
+_PAGE = 5000
 
 
 class Imported(NamedTuple):
@@ -92,9 +93,41 @@ class Ring(Application[UUID]):
         raise AssertionError
 
     def store(self, *objects: EventSourced) -> int:
-        """Stores what the objects triggered; the position of the last event, or the head."""
-        recordings = self.save(*objects)
+        """Stores what the objects triggered; the position of the last event, or the head.
+
+        IntegrityError where somebody else was quicker. A store that lost its connection while it
+        committed, and tried again, may have been that somebody: then it is stored, and no error.
+        """
+        events = [event for each in objects for event in each.pending]
+        try:
+            recordings = self.save(*objects)
+        except IntegrityError:
+            position = self._position_if_stored(events)
+            if position is None:
+                raise
+            return position
         return recordings[-1].notification.id if recordings else self.event_log.head()
+
+    def _position_if_stored(self, events: Sequence[Event[Any]]) -> int | None:
+        """Of the last of these events, where the log has all of them, each to the byte."""
+        for event in events:
+            ours, version = self.mapper.to_stored_event(event), event.originator_version
+            if [ours] != list(
+                self.event_log.select_events(event.originator_id, gt=version - 1, lte=version)
+            ):
+                return None
+        last, after = events[-1], 0
+        while page := self.event_log.select_notifications(
+            after, _PAGE, None, [last.TOPIC], inclusive_of_start=False
+        ):
+            for found in page:
+                if (found.originator_id, found.originator_version) == (
+                    last.originator_id,
+                    last.originator_version,
+                ):
+                    return found.id
+            after = page[-1].id
+        return None
 
     # ---- the registry ---------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 Always true here: a webhook's place in the log moves on only after what lies before it was delivered
 or is recorded as a dead letter, so a stop at any moment loses nothing; one that hangs holds up no
-other, and holds no more than a page of alerts.
+other, and holds no more than a page of alerts. What its agency may see is looked up before each
+attempt: what it may see no more is left out, and is no dead letter.
 """
 
 import random
@@ -14,10 +15,11 @@ from uuid import UUID
 import structlog
 from eventsourcing.persistence import Tracking
 
+from proto.ring.v1.alert_pb2 import Alert
 from ring import metrics
 from ring.access import Caller, Right
 from ring.application import Ring
-from ring.posting import Letter, Outcome, Poster, letter_of
+from ring.posting import Outcome, Poster, letter_of
 from ring.rpc.clock import now
 from ring.selection import is_wanted
 from ring.sharing import Shares
@@ -55,6 +57,10 @@ class State(NamedTuple):
 
 class _GoneError(Exception):
     """The webhook was removed, or the server stops."""
+
+
+class _HiddenError(Exception):
+    """The webhook's agency may not see the alert any more."""
 
 
 class Worker:
@@ -149,11 +155,9 @@ class Worker:
             return False
         topics = WITH_UPDATES if self._filter.include_updates else RAISED
         found = self._teller.stretch(self.position, topics, _PAGE)
-        if self._caller.agency and found.told:
-            self._shares.catch_up()
         for told in found.told:
             self._look()
-            if self._may_see(told) and is_wanted(self._filter, told.message.alert):
+            if is_wanted(self._filter, told.message.alert):
                 self._send(poster, told)
                 self.position = told.position
                 self._track()
@@ -171,22 +175,25 @@ class Worker:
         if self._webhook.removed or self._stopping:
             raise _GoneError
 
-    def _may_see(self, told: Told) -> bool:
-        alert = told.message.alert
+    def _may_see(self, alert: Alert) -> bool:
+        """As of now: a page may wait for a day."""
+        if self._caller.agency:
+            self._shares.catch_up()
         return self._shares.right(self._caller, alert.agency, alert.hotlist) >= Right.SEE
 
     def _resend(self, poster: Poster, position: int) -> None:
         (told,) = self._teller.stretch(position - 1, WITH_UPDATES, 1).told
-        self._shares.catch_up()
-        if self._may_see(told):
-            self._send(poster, told)
-        else:
-            self._record(told, "the list it is of is not granted any more")
+        self._send(poster, told)
 
     def _send(self, poster: Poster, told: Told) -> None:
-        """Returns once it is delivered, or a dead letter."""
-        reason = self._deliver(poster, letter_of(told.message.alert))
-        if reason or told.position in self._webhook.dead:
+        """Returns once it is delivered, a dead letter, or not to be seen any more."""
+        was_dead = told.position in self._webhook.dead
+        try:
+            reason = self._deliver(poster, told.message.alert)
+        except _HiddenError:
+            # Given up before, it stays a dead letter: the list may be granted again.
+            reason = "the list it is of is not granted any more" if was_dead else ""
+        if reason or was_dead:
             self._record(told, reason)
         self._attempts = 0
         self._trouble = ""
@@ -214,10 +221,13 @@ class Worker:
             metrics.DEAD_LETTERS.inc()
             _log.warning("an alert is a dead letter", webhook=str(self._id), reason=reason)
 
-    def _deliver(self, poster: Poster, letter: Letter) -> str:
-        """Tries until it arrived; else why it did not."""
+    def _deliver(self, poster: Poster, alert: Alert) -> str:
+        """Tries until it arrived; else why it did not. _HiddenError once it may not be seen."""
+        letter = letter_of(alert)
         refused, pause, away_since = 0, self._patience.first_pause, 0.0
         while True:
+            if not self._may_see(alert):
+                raise _HiddenError
             attempt = poster.post(letter, int(time.time()))
             metrics.WEBHOOK_ATTEMPTS.labels(attempt.outcome.value).inc()
             if attempt.outcome is Outcome.ARRIVED:

@@ -70,6 +70,11 @@ class EventSourced:
         """How an event changes the state."""
         raise TypeError(f"{type(self).__name__} does not know {type(event).__name__}")
 
+    @property
+    def pending(self) -> Sequence[Event[Any]]:
+        """What was triggered and is not stored yet."""
+        return tuple(self._pending)
+
     def collect_events(self) -> Sequence[Event[Any]]:
         """Hands over what was triggered since the last call."""
         pending, self._pending = self._pending, []

@@ -138,8 +138,10 @@ class Hotlist(EventSourced):
             ),
         )
 
-    def grant(self, grantee: str, right: Right, by: str, at: Timestamp) -> None:
-        """Lets another agency see or change it."""
+    def grant(
+        self, grantee: str, right: Right, by: str, at: Timestamp, *, look_back: bool = False
+    ) -> None:
+        """Lets another agency see or change it, and its imports look back."""
         self.trigger(
             self.Granted,
             HotlistGranted(
@@ -149,6 +151,7 @@ class Hotlist(EventSourced):
                 grantee=grantee,
                 right=right.value,  # type: ignore[arg-type] # the protocol's own number
                 by=by,
+                look_back=look_back,
             ),
         )
 
@@ -167,6 +170,8 @@ class Hotlist(EventSourced):
                 self.policy = Policy.at_first(event.body)
                 self.imports: list[UUID] = []
                 self.grants: dict[str, Right] = {}
+                # Those of them whose imports may look back.
+                self.looking_back: set[str] = set()
             case Hotlist.Activated():
                 self.entries = event.body.entries
                 self.changes = event.body.version
@@ -176,8 +181,12 @@ class Hotlist(EventSourced):
                 self.changes = event.body.version
             case Hotlist.Granted():
                 self.grants[event.body.grantee] = Right(event.body.right)
+                self.looking_back.discard(event.body.grantee)
+                if event.body.look_back:
+                    self.looking_back.add(event.body.grantee)
             case Hotlist.GrantRevoked():
                 del self.grants[event.body.grantee]
+                self.looking_back.discard(event.body.grantee)
 
 
 class Import(EventSourced):
@@ -225,9 +234,11 @@ class LiveEntries:
     def __init__(self) -> None:
         self._by_content: dict[bytes, str] = {}
         self._content: dict[str, bytes] = {}
+        self._plates: set[bytes] | None = None
 
     def fold(self, staged: EntriesStaged) -> None:
         """One staged chunk of a live import."""
+        self._plates = None
         for gone in staged.removed:
             content = self._content.pop(gone.entry_id, None)
             if content is not None:
@@ -242,12 +253,16 @@ class LiveEntries:
         """The id of the live entry with this content."""
         return self._by_content.get(content)
 
+    def has_plate(self, plate: str) -> bool:
+        """A live entry has this plate or pattern."""
+        if self._plates is None:
+            # Few imports ask for it: a million plates are not kept for the others.
+            self._plates = {_plate_of(content) for content in self._by_content}
+        return plate.encode() in self._plates
+
     def entries(self) -> Iterator[HotlistEntry]:
         """All of them with their ids, in order of plate."""
-        # The plate is the first field: one byte of tag, one of length, then itself.
-        for entry_id, content in sorted(
-            self._content.items(), key=lambda item: item[1][2 : 2 + item[1][1]]
-        ):
+        for entry_id, content in sorted(self._content.items(), key=lambda item: _plate_of(item[1])):
             entry = HotlistEntry.FromString(content)
             entry.entry_id = entry_id
             yield entry
@@ -267,3 +282,8 @@ class LiveEntries:
             for gone in self.without(set())
             if gone.entry_id in entry_ids or gone.plate in plates
         ]
+
+
+def _plate_of(content: bytes) -> bytes:
+    # The plate is the first field: one byte of tag, one of length, then itself.
+    return content[2 : 2 + content[1]]

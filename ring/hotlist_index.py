@@ -109,6 +109,10 @@ class HotlistIndex:
         self._allowing |= made.allows
         self._settle()
 
+    def has_list(self, agency: str, name: str) -> bool:
+        """It has been created."""
+        return hotlist_id(agency, name) in self._numbers
+
     def change_policy(self, changed: HotlistPolicyChanged) -> None:
         """A list's policy is another one from here on."""
         hotlist = self._lists[self._numbers[hotlist_id(changed.agency, changed.name)]]

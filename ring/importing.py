@@ -4,7 +4,7 @@ Always true here: until `finish`, nothing is live; an import that breaks off lea
 that nothing refers to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import ConfirmedEntry
 from proto.ring.v1.hotlist_pb2 import HotlistKind
 from proto.ring.v1.look_back_pb2 import LookBack
-from ring.access import Caller, Right, check_maker
+from ring.access import Caller, Right, check_maker, may_look_back, no_look_back
 from ring.application import Ring
 from ring.checkpoint import Checkpoint
 from ring.entry import checked_entry
@@ -48,15 +48,17 @@ class Summary:
     unconfirmed: list[tuple[int, str, Doubt]] = field(default_factory=list)
     unconfirmed_total: int = 0
     look_back_id: str = ""
+    look_back_denied: bool = False
 
 
 class EntriesImport:
     """One import into one list. Call `add` any number of times, then `finish`.
 
     `replace`: what is not among the entries comes off the list. `confirm`: entries that would hit
-    too often by the `frequencies`, which may grow until they are added, go live too. Two imports
-    into one list at a time: the later to finish fails with eventsourcing's IntegrityError, and
-    changes nothing.
+    too often by the `frequencies`, which may grow until they are added, go live too. `now`: asked
+    whenever something is stored. `must_look_back`: NotAllowed where the caller may not, instead of
+    an import that does not. Two imports into one list at a time: the later to finish fails
+    with eventsourcing's IntegrityError, and changes nothing.
     """
 
     def __init__(
@@ -68,18 +70,19 @@ class EntriesImport:
         *,
         replace: bool,
         create: bool,
-        at: Timestamp,
+        now: Callable[[], Timestamp],
         confirm: bool = False,
         frequencies: Frequencies | None = None,
         look_back: LookBack | None = None,
+        must_look_back: bool = False,
     ) -> None:
         self._ring = ring
         self._by = caller.name
-        self._at = at
-        self._look_back = look_back
+        self._now = now
         self._replace = replace
         self._confirm = confirm
         self._frequencies = frequencies or Frequencies()
+        self._is_new = False
         try:
             self._hotlist = reach(ring, caller, agency, name, Right.CHANGE)
         except NotFound:
@@ -87,17 +90,24 @@ class EntriesImport:
                 raise
             owner = caller.owner(agency)
             check_maker(caller, owner)
-            # Created in the transaction that makes the entries live.
-            self._hotlist = Hotlist.create(owner, name, self._by, at)
+            # Stored in the transaction that makes the entries live, where it is made once more.
+            self._is_new = True
+            self._hotlist = Hotlist.create(owner, name, self._by, now())
+        created = self._hotlist.created
+        may = may_look_back(caller, created.agency, self._hotlist.looking_back)
+        if must_look_back and look_back is not None and not may:
+            raise no_look_back(created.agency, created.name)
+        self._look_back = look_back
+        self._may_look_back = may
         self._live = live_entries(ring, self._hotlist)
         self._import = Import()
         self._kept: set[str] = set()
-        self._staged: set[bytes] = set()
+        # Staged or left unconfirmed: what comes again counts once.
+        self._seen: set[bytes] = set()
         self._places: dict[str, bool] = {}
         self._chunk: list[HotlistEntry] = []
         self._chunk_bytes = 0
         self._row = 0
-        self._unchanged = 0
         self._rejected: list[tuple[int, str]] = []
         self._rejected_total = 0
         self._confirmed: list[ConfirmedEntry] = []
@@ -126,21 +136,26 @@ class EntriesImport:
             live = self._live.id_of(content)
             if live is not None:
                 self._kept.add(live)
-                self._unchanged += 1
-            elif content in self._staged:
-                self._unchanged += 1
-            elif self._may_go_live(row, checked):
-                self._staged.add(content)
-                self._chunk.append(checked)
-                self._chunk_bytes += len(content)
-                if len(self._chunk) == CHUNK or self._chunk_bytes >= _CHUNK_BYTES:
-                    self._flush()
+            elif content not in self._seen:
+                self._seen.add(content)
+                if self._may_go_live(row, checked):
+                    self._stage(checked, len(content))
+
+    def _stage(self, entry: HotlistEntry, size: int) -> None:
+        self._chunk.append(entry)
+        self._chunk_bytes += size
+        if len(self._chunk) == CHUNK or self._chunk_bytes >= _CHUNK_BYTES:
+            self._flush()
 
     def _may_go_live(self, row: int, entry: HotlistEntry) -> bool:
-        """Gives it its id, and notes where it would hit too often. An allow-list raises nothing."""
+        """Gives it its id, and notes where it would hit too often. An allow-list raises nothing.
+
+        How often it hits follows from its plate alone: one that is live already, whatever its other
+        fields, is not asked about again, or a new reason for it would take it off the list.
+        """
         entry.entry_id = str(uuid4())
         doubt = self._frequencies.doubt(entry.plate) if self._raises else None
-        if doubt is None:
+        if doubt is None or (not self._confirm and self._live.has_plate(entry.plate)):
             return True
         if self._confirm:
             self._confirmed.append(
@@ -163,9 +178,15 @@ class EntriesImport:
         if self._replace:
             gone = self._live.without(self._kept)
             for start in range(0, len(gone), CHUNK):
-                self._import.stage([], gone[start : start + CHUNK], self._at)
+                self._import.stage([], gone[start : start + CHUNK], self._now())
+        wanted = self._looks_back()
+        look_back = wanted if self._may_look_back else None
+        # The time at which it is live, not the one at which it began: an import may take minutes.
+        at, created = self._now(), self._hotlist.created
+        if self._is_new:
+            self._hotlist = Hotlist.create(created.agency, created.name, self._by, at)
         if self._import.version:
-            self._hotlist.activate(self._import, self._by, self._at, self._looks_back())
+            self._hotlist.activate(self._import, self._by, at, look_back)
         # A new list is stored even where nothing goes live.
         position = self._ring.store(self._import, self._hotlist)
         return Summary(
@@ -173,12 +194,13 @@ class EntriesImport:
             position=position,
             added=self._import.added,
             removed=self._import.removed,
-            unchanged=self._unchanged,
+            unchanged=len(self._kept),
             rejected=self._rejected,
             rejected_total=self._rejected_total,
             unconfirmed=self._unconfirmed,
             unconfirmed_total=self._unconfirmed_total,
-            look_back_id=str(look_back_id(str(self._import.id))) if self._looks_back() else "",
+            look_back_id=str(look_back_id(str(self._import.id))) if look_back else "",
+            look_back_denied=wanted is not None and look_back is None,
         )
 
     def _looks_back(self) -> LookBack | None:
@@ -201,7 +223,7 @@ class EntriesImport:
 
     def _flush(self) -> None:
         if self._chunk:
-            self._import.stage(self._chunk, [], self._at, self._confirmed)
+            self._import.stage(self._chunk, [], self._now(), self._confirmed)
             self._ring.store(self._import)
             self._chunk, self._confirmed, self._chunk_bytes = [], [], 0
 
@@ -213,7 +235,7 @@ def remove_entries(
     name: str,
     entry_ids: set[str],
     plates: set[str],
-    at: Timestamp,
+    now: Callable[[], Timestamp],
 ) -> Summary:
     """Takes entries off a list, by id or by normalised plate."""
 
@@ -222,7 +244,7 @@ def remove_entries(
         gone = live_entries(ring, hotlist).matching(entry_ids, plates)
         if not gone:
             return Summary(hotlist, ring.event_log.head())
-        staged = Import()
+        staged, at = Import(), now()
         for start in range(0, len(gone), CHUNK):
             staged.stage([], gone[start : start + CHUNK], at)
         hotlist.activate(staged, caller.name, at)

@@ -85,7 +85,10 @@ def position_at(log: EventLog, at: Timestamp | None) -> int:
 
 
 def index_as_of(log: EventLog, question: Question, zone: tzinfo) -> HotlistIndex:
-    """The lists as of the question's position, the list asked for under its policy."""
+    """The lists as of the question's position, the list asked for under its policy.
+
+    Before it was created nothing was on it, which no policy changes.
+    """
     index = HotlistIndex(zone)
     after = 0
     while page := log.select_notifications(
@@ -94,8 +97,8 @@ def index_as_of(log: EventLog, question: Question, zone: tzinfo) -> HotlistIndex
         for event in page:
             fold_list(log, index, event.topic, event.state)
         after = page[-1].id
-    if question.policy is not None:
-        created = question.hotlist.created
+    created = question.hotlist.created
+    if question.policy is not None and index.has_list(created.agency, created.name):
         index.change_policy(
             HotlistPolicyChanged(
                 agency=created.agency,

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     webhook_give_up: timedelta = Field(default=timedelta(days=1), ge=timedelta())
     # a reader not heard for longer is noted as silent
     reader_silence: timedelta = timedelta(minutes=5)
-    # a subscriber that takes nothing for longer is ended, and may resume
+    # a subscriber that takes nothing for longer is ended, and may resume; dry runs and replays too
     subscriber_patience: timedelta = timedelta(seconds=30)
 
     # HOST:PORT where Prometheus finds /metrics; empty: nowhere

@@ -14,6 +14,7 @@ from proto.ring.v1.hotlist_pb2 import HotlistPolicy
 from ring.access import (
     Caller,
     Right,
+    check_grant_of_looking_back,
     check_right,
     granted_right,
     grantee_of,
@@ -48,15 +49,25 @@ def visible_hotlists(ring: Ring, caller: Caller) -> list[Hotlist]:
 
 
 def grant(
-    ring: Ring, caller: Caller, agency: str, name: str, grantee: str, right: int, at: Timestamp
+    ring: Ring,
+    caller: Caller,
+    agency: str,
+    name: str,
+    grantee: str,
+    right: int,
+    at: Timestamp,
+    *,
+    look_back: bool = False,
 ) -> Hotlist:
     """Lets another agency see or change a list; a second grant takes the place of the first."""
     owner = caller.owner(agency)
     wanted, who = granted_right(right), grantee_of(grantee, owner)
+    check_grant_of_looking_back(wanted, look_back)
 
     def change(hotlist: Hotlist) -> None:
-        if hotlist.grants.get(who) is not wanted:
-            hotlist.grant(who, wanted, caller.name, at)
+        there = hotlist.grants.get(who), who in hotlist.looking_back
+        if there != (wanted, look_back):
+            hotlist.grant(who, wanted, caller.name, at, look_back=look_back)
 
     return _change(ring, caller, agency, name, change)
 

@@ -40,7 +40,7 @@ def as_of(ring: Ring, hotlist: Hotlist, version: int) -> Hotlist:
         if _version_of(event) > version:
             break
         then.apply(event)
-    then.grants = hotlist.grants
+    then.grants, then.looking_back = hotlist.grants, hotlist.looking_back
     return then
 
 

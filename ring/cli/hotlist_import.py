@@ -282,6 +282,7 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
                 **rejected_json(bad),
                 "position": to_dict(answer.position),
                 "look_back_id": answer.look_back_id,
+                "look_back_denied": answer.look_back_denied,
             }
         )
     else:
@@ -292,6 +293,9 @@ def _tell(path: Path, sending: _Import, answer: ImportEntriesResponse, *, as_jso
         )
         if answer.look_back_id:
             print_line(f"looking back: see ring look-back show {answer.look_back_id}")
+        if answer.look_back_denied:
+            owner = answer.hotlist.agency
+            print_line(f"not looked back: {owner} lets you change the list, not look back for it")
     finish(path, bad, silent=as_json)
 
 

@@ -41,6 +41,7 @@ def _grants(hotlist: Hotlist) -> str:
 
     return ", ".join(
         f"{grant.agency} may {HotlistRight.Name(grant.right).removeprefix(_RIGHT).lower()}"
+        f"{' and look back' if grant.look_back else ''}"
         for grant in hotlist.grants
     )
 
@@ -119,6 +120,10 @@ def grant(
             help="see: the list and its alerts. change: both as well.",
         ),
     ] = "see",
+    look_back: Annotated[
+        bool,
+        typer.Option("--look-back", help="With --right change: its imports look back as well."),
+    ] = False,
     agency: Agency = "",
     server: Server = None,
     as_json: Json = False,
@@ -132,7 +137,9 @@ def grant(
     number = HotlistRight.Value(_RIGHT + right.upper())
     with connect(server, load()) as channel:
         hotlist = HotlistServiceStub(channel).GrantHotlist(
-            GrantHotlistRequest(hotlist=name, agency=agency, grantee=grantee, right=number),
+            GrantHotlistRequest(
+                hotlist=name, agency=agency, grantee=grantee, right=number, look_back=look_back
+            ),
             timeout=_SECONDS,
         )
     _tell_grants(hotlist, as_json=as_json)

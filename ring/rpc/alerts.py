@@ -15,10 +15,11 @@ from proto.ring.v1 import alert_pb2_grpc
 from ring.access import Caller, Right, check_right
 from ring.alert import Alert, no_alert
 from ring.application import Ring
-from ring.errors import TooSlow, Unavailable
+from ring.errors import Unavailable
 from ring.rpc.alert_tail import Seat, Tail
 from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
+from ring.rpc.sending import send
 from ring.selection import is_wanted
 from ring.sharing import Shares
 from ring.telling import RAISED, WITH_UPDATES, Teller, start_position
@@ -107,14 +108,8 @@ class AlertService(alert_pb2_grpc.AlertServiceServicer):
                 await asyncio.wait_for(seat.changed.wait(), _PROGRESS_SECONDS)
 
     async def _send(self, context: Any, message: pb.SubscribeResponse) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                await context.write(message)
-        except TimeoutError:
-            raise TooSlow(
-                f"nothing was taken from this stream for {self._patience:.0f} s: subscribe again "
-                "after your last position"
-            ) from None
+        advice = "subscribe again after your last position"
+        await send(context, message, self._patience, advice)
 
     async def Acknowledge(  # noqa: N802
         self, request: pb.AcknowledgeRequest, context: Any

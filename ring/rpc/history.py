@@ -1,12 +1,12 @@
 """What entries and lists would have raised: the dry run of looking back, and replay.
 
 Always true here: nothing is stored; one question is answered at a time, so that the lists are in
-memory once more and no more often, and half of the time at least is left to others.
+memory once more and no more often, and half of the time at least is left to others. Who asks and
+does not read the answer is given up, and holds up nobody.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import tzinfo
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ from proto.ring.v1.events_pb2 import (
 from proto.ring.v1.hotlist_pb2 import CheckHistoryRequest, HotlistPolicy
 from proto.ring.v1.operations_pb2 import FindCandidatesRequest
 from proto.ring.v1.operations_pb2_grpc import ProjectionServiceStub
-from ring.access import Caller, Right
+from ring.access import Caller, Right, check_maker
 from ring.alert import Alert
 from ring.application import Ring
 from ring.entry import checked_entry
@@ -51,6 +51,7 @@ from ring.replay import (
 )
 from ring.rpc.caller import caller_of
 from ring.rpc.investigation import check_purpose, pass_on
+from ring.rpc.sending import send
 from ring.sharing import reach, visible_hotlists
 from ring.values import micros
 
@@ -61,21 +62,28 @@ _DRY = "dry run/"
 
 
 class History:
-    """Asked by the services. `channel`: to the read process; zone: of watch orders' hours."""
+    """Asked by the services. `channel`: to the read process; zone: of watch orders' hours.
+
+    `patience`: seconds that one message may wait for room in the connection of whoever asks.
+    """
 
     def __init__(
-        self, ring: Ring, matcher: Matcher, channel: grpc.aio.Channel, zone: tzinfo
+        self,
+        ring: Ring,
+        matcher: Matcher,
+        channel: grpc.aio.Channel,
+        zone: tzinfo,
+        patience: float,
     ) -> None:
         self._ring = ring
         self._log = ring.event_log
         self._matcher = matcher
         self._read_side = ProjectionServiceStub(channel)
         self._zone = zone
+        self._patience = patience
         self._turn = asyncio.Lock()
 
-    async def check(
-        self, request: CheckHistoryRequest, caller: Caller, context: Any
-    ) -> AsyncIterator[AlertMessage]:
+    async def check(self, request: CheckHistoryRequest, caller: Caller, context: Any) -> None:
         """What these entries would have raised, among the reads stored so far."""
         check_purpose(request.purpose)
         entries = _checked(request)
@@ -106,23 +114,30 @@ class History:
                         for alert in alerts:
                             number = int(alert.body.entry.entry_id)
                             alert.body.entry.entry_id = request.entries[number].entry_id
-                            yield _dry(alert.body, request.hotlist)
+                            await self._send(context, _dry(alert.body, request.hotlist))
                         await asyncio.sleep(time.monotonic() - began)
             except grpc.aio.AioRpcError as error:
                 await pass_on(error, context)
+            finally:
+                call.cancel()
 
     def _with(
         self, request: CheckHistoryRequest, caller: Caller, head: int, entries: list[HotlistEntry]
     ) -> tuple[HotlistIndex, Policy]:
-        """The lists as of the head, with the entries on the list named, or on a new one."""
+        """The lists as of the head, with the entries on the list named, or on a new one.
+
+        What an allow-list of the owner's silences tells what is on it: so it is answered to those
+        alone who could put the entries there.
+        """
         index = HotlistIndex(self._zone)
         fold_lists(self._log, index, 0, head)
         if request.hotlist:
-            hotlist = reach(self._ring, caller, request.agency, request.hotlist, Right.SEE)
+            hotlist = reach(self._ring, caller, request.agency, request.hotlist, Right.CHANGE)
             agency, name = hotlist.created.agency, hotlist.created.name
             policy, version, live = hotlist.policy, hotlist.changes, hotlist.entries
         else:
             agency, name = caller.owner(request.agency), _DRY
+            check_maker(caller, agency)
             policy, version, live = Policy(), 0, 0
             index.create(HotlistCreated(agency=agency, name=name, policy=HotlistPolicy()))
         change = EntriesActivated(
@@ -131,9 +146,7 @@ class History:
         index.activate(change, [EntriesStaged(added=entries)])
         return index, policy
 
-    async def replay(
-        self, request: pb.ReplayHotlistRequest, caller: Caller
-    ) -> AsyncIterator[pb.ReplayHotlistResponse]:
+    async def replay(self, request: pb.ReplayHotlistRequest, caller: Caller, context: Any) -> None:
         """What a list would have raised, compared with what it did."""
         check_purpose(request.purpose)
         period = _period(request.range)
@@ -149,7 +162,7 @@ class History:
                 reads += step.reads
                 would += step.alerts
                 progress = pb.ReplayProgress(position=step.position, head=head)
-                yield pb.ReplayHotlistResponse(progress=progress)
+                await self._send(context, pb.ReplayHotlistResponse(progress=progress))
                 await asyncio.sleep(time.monotonic() - began)
                 began = time.monotonic()
             found = await asyncio.to_thread(
@@ -160,8 +173,12 @@ class History:
                 difference = pb.ReplayDifference(
                     alert=_message(one.alert), raised=one.was_raised, reason=one.reason
                 )
-                yield pb.ReplayHotlistResponse(difference=difference)
-            yield pb.ReplayHotlistResponse(outcome=_outcome(found, reads, question))
+                await self._send(context, pb.ReplayHotlistResponse(difference=difference))
+            outcome = _outcome(found, reads, question)
+            await self._send(context, pb.ReplayHotlistResponse(outcome=outcome))
+
+    async def _send(self, context: Any, message: AlertMessage | pb.ReplayHotlistResponse) -> None:
+        await send(context, message, self._patience, "ask again, and read the answer as it comes")
 
     def _question(
         self, request: pb.ReplayHotlistRequest, caller: Caller, period: Period
@@ -278,9 +295,8 @@ class LookBackService(look_back_pb2_grpc.LookBackServiceServicer):
         limit = min(request.limit or _DEFAULT_LIMIT, _MOST)
         return [status_of(self._ring, order) for order in wanted[: -limit - 1 : -1]]
 
-    async def ReplayHotlist(  # noqa: N802
+    async def ReplayHotlist(  # type: ignore[override] # noqa: N802 - writes by its context
         self, request: pb.ReplayHotlistRequest, context: Any
-    ) -> AsyncIterator[pb.ReplayHotlistResponse]:
+    ) -> None:
         """What it would have raised."""
-        async for response in self._history.replay(request, caller_of(context)):
-            yield response
+        await self._history.replay(request, caller_of(context), context)

@@ -9,7 +9,7 @@ from eventsourcing.persistence import IntegrityError
 
 from proto.ring.v1 import hotlist_pb2 as pb
 from proto.ring.v1 import hotlist_pb2_grpc
-from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
+from proto.ring.v1.alert_pb2 import HotlistEntry
 from ring.access import Caller, Right, check_maker, right_of
 from ring.application import Ring
 from ring.errors import InvalidRequest, StateForbids
@@ -127,6 +127,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             unconfirmed_total=summary.unconfirmed_total,
             position=self._ring.position(summary.position),
             look_back_id=summary.look_back_id,
+            look_back_denied=summary.look_back_denied,
         )
 
     def _begin(
@@ -146,8 +147,9 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             create=header.create,
             confirm=header.confirm_frequent,
             frequencies=frequencies,
-            at=now(),
+            now=now,
             look_back=self._look_backs.asked(header),
+            must_look_back=header.HasField("look_back"),
         )
 
     async def ExportEntries(  # noqa: N802
@@ -194,7 +196,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             request.hotlist,
             set(request.entry_ids),
             {normalise_plate(plate) for plate in request.plates},
-            now(),
+            now,
         )
         self._wakeup.notify()
         return pb.RemoveEntriesResponse(
@@ -225,6 +227,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             request.grantee,
             request.right,
             now(),
+            look_back=request.look_back,
         )
         return _message(hotlist, caller)
 
@@ -244,13 +247,11 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         )
         return _message(hotlist, caller)
 
-    async def CheckHistory(  # noqa: N802
+    async def CheckHistory(  # type: ignore[override] # noqa: N802 - writes by its context
         self, request: pb.CheckHistoryRequest, context: Any
-    ) -> AsyncIterator[Alert]:
+    ) -> None:
         """What entries would have raised; raises nothing."""
-        check = self._look_backs.history.check(request, caller_of(context), context)
-        async for alert in check:
-            yield alert
+        await self._look_backs.history.check(request, caller_of(context), context)
 
 
 def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:
@@ -265,7 +266,11 @@ def _message(hotlist: Hotlist, caller: Caller) -> pb.Hotlist:
         kind=hotlist.created.kind,
         policy=hotlist.policy.message(),
         grants=[
-            pb.HotlistGrant(agency=agency, right=right.value)  # type: ignore[arg-type]
+            pb.HotlistGrant(
+                agency=agency,
+                right=right.value,  # type: ignore[arg-type] # the protocol's own number
+                look_back=agency in hotlist.looking_back,
+            )
             for agency, right in sorted(hotlist.grants.items())
             if owns or agency == caller.agency
         ],

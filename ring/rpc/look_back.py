@@ -38,7 +38,7 @@ class LookBacks:
     """Looks back for every change that says so.
 
     `channel`: to the read process; `period`: what an import looks back that does not say;
-    `zone`: of the hours of watch orders.
+    `zone`: of the hours of watch orders; `patience`: see History.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class LookBacks:
         on_alerts: Callable[[], None],
         period: timedelta,
         zone: tzinfo,
+        patience: float,
     ) -> None:
         self._period = period // timedelta(microseconds=1)
         self._ring = ring
@@ -56,7 +57,7 @@ class LookBacks:
         self._read_side = ProjectionServiceStub(channel)
         self._looker = Looker(ring, on_alerts, zone)
         self._changed = asyncio.Event()
-        self.history = History(ring, matcher, channel, zone)
+        self.history = History(ring, matcher, channel, zone, patience)
         # Why it does not go on, other than that the read side is away, which tells of itself.
         self.trouble = ""
         self._told = ""

@@ -44,6 +44,7 @@ from ring.likelihood import LEAST
 from ring.look_back import orders
 from ring.looker import Looker
 from ring.reads import ReadLog
+from ring.rpc.clock import now
 from ring.store import seal, unseal
 from ring.values import from_micros, read_log_id
 from tests.benchmarks.city import City, disk, rows
@@ -193,7 +194,7 @@ def _measure(city: City, client: Client, folder: Path, number: int, seed: int) -
             "benchmark",
             replace=True,
             create=True,
-            at=from_micros(int(time.time() * 1_000_000)),
+            now=now,
             look_back=asked,
         )
         importing.add(entries_of(client, number, seed))

@@ -5,10 +5,11 @@ have the same quantiles, and the doubt falls on what the model of confusions has
 """
 
 import gc
+import itertools
 import random
 import time
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,18 +28,22 @@ _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _CONFIDENCES = (0.324, 0.689, 0.894, 0.974, 0.992, 0.996, 0.998)
 # What a reader leaves out of a posterior.
 _KEPT = 0.002
+_PATTERNS = 1000
 
 
 def matching(entries: int = 1_000_000, reads: int = 20_000, rounds: int = 5) -> dict[str, Any]:
     """Microseconds a read of a look-up, of the likely plates alone, and of matching.
 
     Processor time; they take turns, and the fastest round of each counts, so that what else the
-    machine does weighs on all alike. One read in 500 is of a listed plate.
+    machine does weighs on all alike. One read in 500 is of a listed plate. Patterns are matched in
+    a list of their own: what they add to a list is what they cost beyond the likely plates.
     """
     rng = random.Random(1)
     before = psutil.Process().memory_info().rss
     index = index_of(entries)
     memory = psutil.Process().memory_info().rss - before
+    wild = HotlistIndex(ZoneInfo("UTC"))
+    _activate(wild, _patterns(rng))
     known = {plate(entries + n): n for n in range(entries)}
     sure = [_read(rng, entries) for _ in range(reads)]
     bare = [_without_posterior(stored) for stored in sure]
@@ -48,6 +53,7 @@ def matching(entries: int = 1_000_000, reads: int = 20_000, rounds: int = 5) -> 
         "likely_plates": lambda: [plausible(stored.read) for stored in sure],
         "match": lambda: sum(len(list(index.match(stored))) for stored in sure),
         "match_without_posterior": lambda: sum(len(list(index.match(s))) for s in bare),
+        "match_patterns": lambda: sum(len(list(wild.match(stored))) for stored in sure),
     }
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
@@ -64,19 +70,47 @@ def matching(entries: int = 1_000_000, reads: int = 20_000, rounds: int = 5) -> 
         "look_ups": round(best["match"] / best["look_up"], 1),
         "matches": sum(len(list(index.match(stored))) for stored in sure),
         "index_mib": memory >> 20,
+        "patterns": _PATTERNS,
     }
 
 
 def index_of(entries: int) -> HotlistIndex:
     """An index with one list of so many entries."""
     index = HotlistIndex(ZoneInfo("UTC"))
-    index.create(HotlistCreated(agency="police", name="stolen", confidence_floor=0.5))
-    for start in range(0, entries, 5000):
-        some = range(start, min(start + 5000, entries))
-        added = [HotlistEntry(plate=plate(n), reason="stolen", entry_id=f"{n:036d}") for n in some]
-        live = EntriesActivated(agency="police", name="stolen", entries=some.stop)
-        index.activate(live, [EntriesStaged(added=added)])
+    _activate(index, (plate(n) for n in range(entries)))
     return index
+
+
+def _activate(index: HotlistIndex, plates: Iterable[str]) -> None:
+    """One list of these plates or patterns."""
+    index.create(HotlistCreated(agency="police", name="stolen", confidence_floor=0.5))
+    numbered = enumerate(plates)
+    while some := list(itertools.islice(numbered, 5000)):
+        added = [HotlistEntry(plate=p, reason="stolen", entry_id=f"{n:036d}") for n, p in some]
+        live = EntriesActivated(agency="police", name="stolen", entries=some[-1][0] + 1)
+        index.activate(live, [EntriesStaged(added=added)])
+
+
+def _patterns(rng: random.Random) -> list[str]:
+    """What is known of a plate: its beginning, its end, its middle, both ends, all but some."""
+    found: dict[str, None] = {}
+    while len(found) < _PATTERNS:
+        text = plate(rng.randrange(10_000_000))
+        start, some = rng.randint(1, 3), rng.randint(3, 4)
+        unknown = rng.sample(range(len(text)), rng.randint(1, 3))
+        masked = "".join("?" if n in unknown else c for n, c in enumerate(text))
+        shapes = (
+            f"{text[:some]}*",
+            f"*{text[-some:]}",
+            f"*{text[start : start + some]}*",
+            f"{text[:start]}*{text[-3:]}",
+            f"{masked[:5]}*",
+            f"*{masked[2:]}",
+            f"{text[0]}*{text[start + 1 : start + 3]}*",
+            masked,
+        )
+        found[rng.choice(shapes)] = None
+    return list(found)
 
 
 def _read(rng: random.Random, entries: int) -> StoredRead:

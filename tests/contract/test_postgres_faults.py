@@ -1,18 +1,28 @@
 """What the log on PostgreSQL outlives: cut connections, a restart, groups of any size."""
 
+import contextlib
+import select
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from eventsourcing.persistence import StoredEvent, Tracking
+from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
 
+from proto.ring.v1.alert_pb2 import HotlistEntry
+from ring.access import EVERY_ROLE
+from ring.application import Ring
 from ring.errors import Unavailable
+from ring.importing import EntriesImport, remove_entries
+from ring.rpc.clock import now
 from ring.store import EventLog, open_log
 from tests.conftest import Postgres
 
@@ -127,6 +137,77 @@ def test_the_log_works_again_after_a_restart(postgres: Postgres, dsn: str, log: 
     assert log.head() == second
     with closing(open_log(dsn)) as again:
         assert again.log_id == identity
+
+
+class Forgetful:
+    """Stands before PostgreSQL, on a socket of its own; once `armed`, the next commit is done, but
+    whoever asked for it never hears of it."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        there = psycopg.conninfo.conninfo_to_dict(dsn)
+        name = f".s.PGSQL.{there.get('port', 5432)}"
+        self._there = str(Path(str(there["host"])) / name)
+        self.dsn = dsn.replace(str(there["host"]), str(folder))
+        self.armed = False
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / name))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._there)
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for end, other in ((client, server), (server, client)):
+                    if end not in ready:
+                        continue
+                    if not (data := end.recv(1 << 16)):
+                        return
+                    other.sendall(data)
+                    if self.armed and end is client and b"COMMIT" in data:
+                        self.armed = False
+                        server.recv(1 << 16)
+                        return
+
+
+def test_a_commit_that_nobody_heard_of_is_known_for_ones_own(dsn: str) -> None:
+    # Under /tmp: the path of a socket is short.
+    with tempfile.TemporaryDirectory(prefix="ring-pg-") as folder:
+        between = Forgetful(dsn, Path(folder))
+        with closing(Ring(between.dsn)) as ring:
+
+            def begin() -> EntriesImport:
+                return EntriesImport(
+                    ring, EVERY_ROLE, "", "stolen", replace=True, create=True, now=now
+                )
+
+            importing, late = begin(), begin()
+            importing.add([HotlistEntry(plate="AB123CD")])
+            late.add([HotlistEntry(plate="ZZ999ZZ")])
+            between.armed = True
+            summary = importing.finish()
+            assert not between.armed
+            assert (summary.added, summary.position) == (1, ring.event_log.head())
+            # What somebody else stored is not taken for one's own.
+            with pytest.raises(IntegrityError):
+                late.finish()
+            hotlist = ring.find_hotlist("default", "stolen")
+            assert hotlist is not None
+            assert hotlist.entries == 1
+            between.armed = True
+            gone = remove_entries(ring, EVERY_ROLE, "", "stolen", set(), {"AB123CD"}, now)
+            assert (gone.removed, gone.position) == (1, ring.event_log.head())
+        between.close()
 
 
 @pytest.mark.parametrize(("count", "size"), [(12_001, 300), (8, 1_000_000)])

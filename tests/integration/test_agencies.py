@@ -1,5 +1,6 @@
 """Two agencies on one ring: neither sees or changes the other's list without a grant."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,24 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
-from proto.ring.v1 import alert_pb2, alert_pb2_grpc, hotlist_pb2, hotlist_pb2_grpc
+from proto.ring.v1 import (
+    alert_pb2,
+    alert_pb2_grpc,
+    hotlist_pb2,
+    hotlist_pb2_grpc,
+    look_back_pb2,
+    look_back_pb2_grpc,
+)
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from proto.ring.v1.hotlist_pb2 import HOTLIST_RIGHT_CHANGE, HOTLIST_RIGHT_SEE
+from proto.ring.v1.common_pb2 import Purpose
+from proto.ring.v1.hotlist_pb2 import (
+    HOTLIST_KIND_ALLOW,
+    HOTLIST_RIGHT_CHANGE,
+    HOTLIST_RIGHT_SEE,
+)
+from proto.ring.v1.look_back_pb2 import LookBack
 from tests.cli.in_process import ring_command
 from tests.conftest import Server, ServerFactory
 from tests.integration.test_alerts import register, send
@@ -35,6 +50,7 @@ class Agency:
         self.metadata: list[tuple[str, str]] = [("ring-agency", name)] if name is not None else []
         self.lists = hotlist_pb2_grpc.HotlistServiceStub(self._channel)
         self.alerts = alert_pb2_grpc.AlertServiceStub(self._channel)
+        self.history = look_back_pb2_grpc.LookBackServiceStub(self._channel)
 
     def ask(self, call: Any, request: Any) -> Any:
         return call(request, metadata=self.metadata, timeout=60)
@@ -44,6 +60,11 @@ class Agency:
             self.ask(call, request)
         return caught.value.code()
 
+    def refused_stream(self, call: Any, request: Any) -> grpc.StatusCode:
+        with pytest.raises(grpc.RpcError) as caught:
+            list(self.ask(call, request))
+        return caught.value.code()
+
     def load(
         self,
         name: str,
@@ -51,9 +72,10 @@ class Agency:
         agency: str = "",
         create: bool = True,
         confirm: bool = False,
+        back: LookBack | None = None,
     ) -> hotlist_pb2.ImportEntriesResponse:
         header = hotlist_pb2.ImportHeader(
-            hotlist=name, agency=agency, create=create, confirm_frequent=confirm
+            hotlist=name, agency=agency, create=create, confirm_frequent=confirm, look_back=back
         )
         requests = [
             hotlist_pb2.ImportEntriesRequest(header=header),
@@ -187,6 +209,83 @@ def test_a_grant_opens_what_it_names_until_it_is_revoked(server: Server, agencie
     assert customs.refused_load("stolen", agency=owner, create=False) is NOT_FOUND
 
 
+def test_a_dry_run_and_a_replay_tell_nothing_of_another_agencys_lists(
+    server: Server, agencies
+) -> None:
+    """What a dry run leaves out would tell what is on an allow-list."""
+    police, customs, every, owner = agencies
+    plate = f"T{uuid4().hex[:8].upper()}"
+    known = hotlist_pb2.CreateHotlistRequest(name="known", kind=HOTLIST_KIND_ALLOW)
+    police.ask(police.lists.CreateHotlist, known)
+    police.load("known", HotlistEntry(plate=plate))
+    police.load("stolen", HotlistEntry(plate="ZZ111ZZ"))
+    purpose = Purpose(case_number="C-7", reason="test")
+    entries = [HotlistEntry(plate=plate)]
+
+    def check(**where: str) -> hotlist_pb2.CheckHistoryRequest:
+        return hotlist_pb2.CheckHistoryRequest(purpose=purpose, entries=entries, **where)
+
+    as_if_new, as_if_listed = check(agency=owner), check(agency=owner, hotlist="stolen")
+    assert customs.refused_stream(customs.lists.CheckHistory, as_if_new) is NOT_ALLOWED
+    replay = look_back_pb2.ReplayHotlistRequest(purpose=purpose, hotlist="stolen", agency=owner)
+    absent = look_back_pb2.ReplayHotlistRequest(purpose=purpose, hotlist="absent", agency=owner)
+    assert customs.refused_stream(customs.lists.CheckHistory, as_if_listed) is NOT_FOUND
+    for request in (replay, absent):
+        assert customs.refused_stream(customs.history.ReplayHotlist, request) is NOT_FOUND
+    grant = hotlist_pb2.GrantHotlistRequest(
+        hotlist="stolen", grantee=customs.metadata[0][1], right=HOTLIST_RIGHT_SEE
+    )
+    police.ask(police.lists.GrantHotlist, grant)
+    # It may see the list and what was raised, but not what would be silenced.
+    assert customs.refused_stream(customs.lists.CheckHistory, as_if_listed) is NOT_ALLOWED
+    assert list(customs.ask(customs.history.ReplayHotlist, replay))
+    # The read side is away here: what is allowed comes so far as to ask it.
+    away = grpc.StatusCode.UNAVAILABLE
+    for agency, request in ((customs, check()), (police, as_if_new), (every, as_if_listed)):
+        assert agency.refused_stream(agency.lists.CheckHistory, request) is away
+
+
+def test_looking_back_is_granted_by_itself(server: Server, agencies) -> None:
+    police, customs, every, owner = agencies
+    grantee = customs.metadata[0][1]
+    asked = LookBack(purpose=Purpose(case_number="C-7", reason="test"))
+    numbers = itertools.count()
+
+    def plate() -> HotlistEntry:
+        return HotlistEntry(plate=f"T{uuid4().hex[:8].upper()}", reference=str(next(numbers)))
+
+    def grant(right: hotlist_pb2.HotlistRight, *, look_back: bool) -> Any:
+        return hotlist_pb2.GrantHotlistRequest(
+            hotlist="stolen", grantee=grantee, right=right, look_back=look_back
+        )
+
+    def looks_back(agency: Agency, back: LookBack | None = None) -> tuple[bool, bool]:
+        answer = agency.load("stolen", plate(), agency=owner, back=back)
+        return bool(answer.look_back_id), answer.look_back_denied
+
+    for agency in (police, every):
+        assert looks_back(agency) == looks_back(agency, asked) == (True, False)
+    only = police.ask(police.lists.GrantHotlist, grant(HOTLIST_RIGHT_CHANGE, look_back=False))
+    assert [g.look_back for g in only.grants] == [False]
+    # What it does not ask for is left out and told; what it asks for is refused, as a whole.
+    assert looks_back(customs) == (False, True)
+    assert looks_back(customs, LookBack(period=Duration(seconds=0))) == (False, False)
+    version = police.load("stolen", plate()).hotlist.version
+    assert customs.refused_load("stolen", agency=owner, back=asked) is NOT_ALLOWED
+    assert police.load("stolen", plate()).hotlist.version == version + 1
+    both = police.ask(police.lists.GrantHotlist, grant(HOTLIST_RIGHT_CHANGE, look_back=True))
+    assert [(g.right, g.look_back) for g in both.grants] == [(HOTLIST_RIGHT_CHANGE, True)]
+    assert looks_back(customs) == looks_back(customs, asked) == (True, False)
+    # A second grant takes the place of the first, in this as well.
+    police.ask(police.lists.GrantHotlist, grant(HOTLIST_RIGHT_CHANGE, look_back=False))
+    assert looks_back(customs) == (False, True)
+    see = grant(HOTLIST_RIGHT_SEE, look_back=True)
+    refused = police.refused(police.lists.GrantHotlist, see)
+    assert refused is grpc.StatusCode.INVALID_ARGUMENT
+    # Its own lists are its own.
+    assert customs.load("own", plate(), back=asked).look_back_id
+
+
 def test_a_subscriber_loses_what_was_revoked_while_it_listens(server: Server, agencies) -> None:
     police, customs, _, _ = agencies
     plate = f"T{uuid4().hex[:8].upper()}"
@@ -260,7 +359,16 @@ def test_the_command_acts_for_an_agency(
     assert "stolen" in ring("hotlist", "list", "--as", owner)
     ring("hotlist", "import", "stolen", str(file), "--agency", owner, code=1)
     ring("hotlist", "grant", "stolen", other, "--right", "change", "--as", owner)
-    ring("hotlist", "import", "stolen", str(file), "--agency", owner)
+    file.write_text("plate\nAB124CD\n")
+    told = ring("hotlist", "import", "stolen", str(file), "--agency", owner)
+    assert f"not looked back: {owner} lets you change the list" in told
+    also = ("--right", "change", "--look-back", "--as", owner)
+    told = ring("hotlist", "grant", "stolen", other, *also)
+    assert told == f"{owner}/stolen: {other} may change and look back\n"
+    file.write_text("plate\nAB125CD\n")
+    back = ("--look-back", "7d")
+    told = ring("hotlist", "import", "stolen", str(file), "--agency", owner, *back)
+    assert "looking back: see ring look-back show" in told
     ring("hotlist", "grant", "stolen", other, "--agency", owner, code=1)
     told = ring("hotlist", "revoke-grant", "stolen", other, "--as", owner)
     assert told == f"{owner}/stolen: granted to nobody\n"

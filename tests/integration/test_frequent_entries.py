@@ -55,6 +55,8 @@ def load(agency: Agency, name: str, *plates: str, confirm: bool = False):
 def test_frequent_entries_are_left_out_until_they_are_confirmed(agency: Agency) -> None:
     plates = ["BUS01", "tx-*", "TX00?", "AB123CD", "*1*"]
     answer = load(agency, "frequent", *plates)
+    # A line that comes twice counts once.
+    assert load(agency, "twice", "BUS01", "BUS01").unconfirmed_total == 1
     # BUS01 is 120 reads, TX* 120, TX00? 20; *1* has the bus and some taxis.
     assert [(u.row, u.plate) for u in answer.unconfirmed] == [(1, "BUS01"), (2, "TX*"), (5, "*1*")]
     assert [u.reads_a_day for u in answer.unconfirmed][:2] == [120, 120]
@@ -70,6 +72,18 @@ def test_frequent_entries_are_left_out_until_they_are_confirmed(agency: Agency) 
         hotlist_pb2.ListHotlistVersionsRequest(hotlist="frequent"),
     ).versions
     assert [(v.confirmed, v.by) for v in versions] == [(0, "police"), (0, "police"), (3, "police")]
+
+
+def test_what_was_confirmed_stays_live_when_another_field_of_it_changes(agency: Agency) -> None:
+    load(agency, "changing", "BUS01", "TX*", confirm=True)
+    changed = [HotlistEntry(plate=plate, reason="new") for plate in ("BUS01", "TX*", "*1*")]
+    answer = agency.load("changing", *changed)
+    assert (answer.added, answer.removed, answer.hotlist.entries) == (2, 2, 2)
+    assert [u.plate for u in answer.unconfirmed] == ["*1*"]
+    # Taken off, it is asked about like any other.
+    remove = hotlist_pb2.RemoveEntriesRequest(hotlist="changing", plates=["BUS01"])
+    agency.ask(agency.lists.RemoveEntries, remove)
+    assert [u.plate for u in load(agency, "changing", "BUS01").unconfirmed] == ["BUS01"]
 
 
 def test_an_allow_list_raises_nothing_and_needs_no_confirmation(agency: Agency) -> None:

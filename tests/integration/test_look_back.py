@@ -23,6 +23,7 @@ from ring.alert import Alert as StoredAlert
 from ring.look_back import LookBack as StoredLookBack
 from ring.store import open_log, unseal
 from tests.conftest import ROOT, Server, ServerFactory
+from tests.faults.crowd import SMALL
 from tests.integration.test_alerts import Subscriber, register
 from tests.vendor import NOW, Client, read
 
@@ -31,7 +32,7 @@ PURPOSE = Purpose(case_number="C-7", reason="stolen this morning")
 
 @pytest.fixture(scope="module")
 def server(start_server: ServerFactory) -> Server:
-    server = start_server()
+    server = start_server(env={"RING_SUBSCRIBER_PATIENCE": "PT2S"})
     register(server, "r1")
     return server
 
@@ -244,6 +245,18 @@ def test_the_dry_run_and_looking_back_find_what_replaying_every_read_finds(serve
     assert stricter[-1].outcome.equal == sum(not d.alert.match_path for d in differences)
 
 
+def test_a_replay_as_of_before_the_list_is_one_of_an_empty_list(server: Server) -> None:
+    plate = "LB610AA"
+    feed(server, plate)
+    ended(server, put(server, "replayed", plate).look_back_id)
+    before = Timestamp(seconds=NOW - 3600)
+    for more in ({}, {"threshold": 0.3}, {"confidence_floor": 0.1}):
+        difference, outcome = replayed(server, "replayed", as_of=before, **more)[-2:]
+        assert difference.difference.reason == "the entry was not on the list yet"
+        assert (outcome.outcome.equal, outcome.outcome.only_replayed) == (0, 0)
+        assert (outcome.outcome.only_raised, outcome.outcome.hotlist_version) == (1, 0)
+
+
 def test_a_dry_run_shows_entries_as_sent_and_reads_of_its_range(server: Server) -> None:
     feed(server, "LB600AA")
     (alert,) = checked(server, "lb 600-aa")
@@ -259,6 +272,24 @@ def test_a_dry_run_shows_entries_as_sent_and_reads_of_its_range(server: Server) 
             grpc.StatusCode.INVALID_ARGUMENT,
             grpc.StatusCode.NOT_FOUND,
         )
+
+
+def test_who_asks_and_does_not_read_the_answer_holds_up_nobody(server: Server) -> None:
+    plate = "LB620AA"
+    feed(server, *[plate] * 200)
+    long = HotlistEntry(plate=plate, reason="x" * 16_000)
+    put(server, "unread", plate, back=look_back(0))
+    asked = hotlist_pb2.CheckHistoryRequest(purpose=PURPOSE, entries=[long])
+    # 3 MB, far more than this connection has room for.
+    options = [*SMALL, ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(server.address, options) as channel:
+        unread = hotlist_pb2_grpc.HotlistServiceStub(channel).CheckHistory(asked, timeout=60)
+        next(unread)
+        assert len(checked(server, plate)) == 200
+        assert replayed(server, "unread")[-1].outcome.only_replayed == 200
+        with pytest.raises(grpc.RpcError):
+            list(unread)
+    assert unread.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_looking_back_is_listed_for_those_who_may_see_the_list(server: Server) -> None:

@@ -19,7 +19,7 @@ import grpc
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from proto.ring.v1 import alert_pb2, webhook_pb2, webhook_pb2_grpc
+from proto.ring.v1 import alert_pb2, hotlist_pb2, webhook_pb2, webhook_pb2_grpc
 from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
 from ring.errors import InvalidRequest
 from ring.rpc.webhooks import checked_url
@@ -323,6 +323,63 @@ def test_filters_updates_and_agencies_are_a_subscribers(
     assert posts[-1].alert == last
     assert (raised.hotlist, raised.sighting.checkpoint) == ("stolen", "GP-01")
     assert "/customs" not in {post.path for post in receiver.posts}
+    police.close()
+    customs.close()
+
+
+def test_a_revoked_grant_stops_what_waits_for_a_receiver(
+    server: Server, hooks: Hooks, receiver: Receiver
+) -> None:
+    """Neither the alert that is being tried nor the page behind it goes out any more."""
+    police, customs = (Agency(server, f"{name} {uuid4()}") for name in ("police", "customs"))
+    police.load("stolen", HotlistEntry(plate=hooks.plate))
+    grantee = customs.metadata[0][1]
+
+    def grant() -> None:
+        police.ask(
+            police.lists.GrantHotlist,
+            hotlist_pb2.GrantHotlistRequest(
+                hotlist="stolen", grantee=grantee, right=hotlist_pb2.HOTLIST_RIGHT_SEE
+            ),
+        )
+
+    def revoke() -> None:
+        request = hotlist_pb2.RevokeGrantRequest(hotlist="stolen", grantee=grantee)
+        police.ask(police.lists.RevokeGrant, request)
+
+    grant()
+    receiver.answer = lambda post: 503 if post.path == "/away" else 410
+    stub = webhook_pb2_grpc.WebhookServiceStub(customs._channel)
+
+    def add(path: str) -> str:
+        request = webhook_pb2.AddWebhookRequest(url=receiver.url(path))
+        return customs.ask(stub.AddWebhook, request).webhook.webhook_id
+
+    away, refuses = add("/away"), add("/refuses")
+    hooks.hits(2)
+    until(lambda: len(hooks.dead(refuses)) == 2)
+    hooks.hits(2)
+    until(lambda: hooks.state(away).attempts > 1)
+    until(lambda: len(hooks.dead(refuses)) == 4)
+    revoke()
+    # Once the attempt that was under way has ended it goes on, without any of them.
+    last = hooks.told(4)[-1].position.position
+    until(lambda: hooks.state(away).position.position >= last)
+    before = list(receiver.keys)
+    receiver.answer = lambda _: 200
+    assert hooks.resend(refuses) == 4
+    until(lambda: not hooks.state(refuses).resending)
+    assert {letter.reason for letter in hooks.dead(refuses)} == {
+        "the list it is of is not granted any more"
+    }
+    assert receiver.keys == before
+    assert not hooks.dead(away)
+    # Granted anew, the dead letters can go, and new alerts do; what was left out does not come.
+    grant()
+    assert hooks.resend(refuses) == 4
+    until(lambda: not hooks.dead(refuses))
+    hooks.hits(1)
+    until(lambda: len({post.key for post in receiver.posts if post.path == "/away"}) == 2)
     police.close()
     customs.close()
 

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ring.access import Caller, Right, check_maker, check_right, granted_right, right_of
+from ring.access import (
+    Caller,
+    Right,
+    check_grant_of_looking_back,
+    check_maker,
+    check_right,
+    granted_right,
+    may_look_back,
+    right_of,
+)
 from ring.errors import InvalidRequest, NotAllowed, NotFound
 
 AGENCIES = ["police", "customs", "toll"]
@@ -37,6 +46,20 @@ def test_a_grant_is_the_grantees_alone(caller, owner, granted, other) -> None:
     without = {agency: right for agency, right in granted.items() if agency != other}
     if caller.agency != other:
         assert right_of(caller, owner, granted) is right_of(caller, owner, without)
+
+
+@given(callers, owners, st.sets(owners))
+def test_who_looks_back_is_the_owner_or_was_let(caller, owner, granted) -> None:
+    assert may_look_back(caller, owner, granted) is (
+        caller.agency == "" or caller.agency == owner or caller.agency in granted
+    )
+
+
+def test_who_can_not_import_is_not_let_look_back() -> None:
+    check_grant_of_looking_back(Right.CHANGE, True)
+    check_grant_of_looking_back(Right.SEE, False)
+    with pytest.raises(InvalidRequest, match="--right change"):
+        check_grant_of_looking_back(Right.SEE, True)
 
 
 @given(callers, owners)

@@ -1,8 +1,10 @@
 """Which entries a read hits, beside a reference that looks at every entry of every list."""
 
 import re
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -207,6 +209,32 @@ def test_patterns_are_found_as_one_by_one(patterns: set[str], gone: set[str], pl
     left = patterns - gone
     assert len(index) == len(left)
     assert sorted(index.matching(plate)) == sorted(p for p in left if fits(p, plate))
+
+
+def test_a_plate_costs_little_more_however_many_patterns_there_are() -> None:
+    rng = Random(1)
+
+    def plate() -> str:
+        return "".join(rng.choices("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", k=7))
+
+    def some(count: int) -> PatternIndex:
+        index = PatternIndex()
+        while len(index) < count:
+            text = plate()
+            shapes = (f"{text[:3]}*", f"*{text[3:]}", f"*{text[2:5]}*", f"{text[:2]}?*{text[5:]}")
+            index.add(rng.choice(shapes))
+        return index
+
+    def cost(index: PatternIndex) -> float:
+        started = time.process_time()
+        for text in plates:
+            list(index.matching(text))
+        return time.process_time() - started
+
+    plates = [plate() for _ in range(1000)]
+    few, many = some(100), some(5000)
+    # The quickest of some rounds; one by one, fifty times as many cost fifty times as much.
+    assert min(cost(many) for _ in range(5)) < 10 * min(cost(few) for _ in range(5))
 
 
 def test_a_near_match_is_hit_above_the_threshold_of_its_priority_or_else_its_list() -> None:

@@ -1,10 +1,12 @@
 """Changes of a list against a plain model of it: what is live, and under which id."""
 
+import itertools
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 from eventsourcing.persistence import IntegrityError
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +15,10 @@ from proto.ring.v1.events_pb2 import EntriesStaged
 from ring.access import EVERY_ROLE
 from ring.application import Ring
 from ring.importing import EntriesImport, Summary, remove_entries
+from ring.replay import position_at
 from ring.rpc.clock import now
 from ring.store import unseal
+from ring.values import from_micros, micros
 from ring.versions import as_of, live_entries, versions_of
 
 PLATES = ["AA111AA", "BB222BB", "CC333CC"]
@@ -35,7 +39,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
 
 
 def begin(ring: Ring, name: str, *, replace: bool = True) -> EntriesImport:
-    return EntriesImport(ring, EVERY_ROLE, "", name, replace=replace, create=True, at=now())
+    return EntriesImport(ring, EVERY_ROLE, "", name, replace=replace, create=True, now=now)
 
 
 def bring(ring: Ring, name: str, rows: list[tuple[str, str]], *, replace: bool = True) -> Summary:
@@ -67,7 +71,7 @@ def test_a_list_is_what_its_changes_made_it(ring: Ring, changes) -> None:
         if how == "remove":
             plates = {plate for plate, _ in good}
             gone = {row for row in model if row[0] in plates}
-            summary = remove_entries(ring, EVERY_ROLE, "", name, set(), plates, now())
+            summary = remove_entries(ring, EVERY_ROLE, "", name, set(), plates, now)
             assert (summary.added, summary.removed) == (0, len(gone))
             new: set[tuple[str, str]] = set()
         else:
@@ -77,7 +81,7 @@ def test_a_list_is_what_its_changes_made_it(ring: Ring, changes) -> None:
             bad = [n for n, row in enumerate(rows, 1) if row[0] == "!"]
             assert [row for row, _ in summary.rejected] == bad
             counts = (summary.added, summary.removed, summary.unchanged)
-            assert counts == (len(new), len(gone), len(rows) - len(bad) - len(new))
+            assert counts == (len(new), len(gone), len(good) - len(new))
         now_live = live(ring, name)
         assert now_live.keys() == (model.keys() - gone) | new
         # What stayed keeps its id; what is new has one that nothing had before.
@@ -106,6 +110,34 @@ def test_of_two_imports_at_a_time_the_later_changes_nothing(ring: Ring) -> None:
     with pytest.raises(IntegrityError):
         second.finish()
     assert {plate for plate, _ in live(ring, name)} == {"BB222BB"}
+
+
+def test_a_list_is_as_it_was_from_when_an_import_was_live_not_from_when_it_began(
+    ring: Ring,
+) -> None:
+    clock = itertools.count(4_000_000_000_000_000, 1_000_000)
+
+    def later() -> Timestamp:
+        return from_micros(next(clock))
+
+    def importing(name: str) -> EntriesImport:
+        return EntriesImport(ring, EVERY_ROLE, "", name, replace=False, create=True, now=later)
+
+    name = f"slow {uuid4()}"
+    for plate in ("AA111AA", "BB222BB"):
+        slow = importing(name)
+        slow.add([HotlistEntry(plate=plate)])
+        meanwhile = later()
+        importing(f"quick {uuid4()}").finish()
+        before = position_at(ring.event_log, later())
+        position = slow.finish().position
+        assert position_at(ring.event_log, meanwhile) < before < position
+        assert position_at(ring.event_log, later()) == position
+    remove_entries(ring, EVERY_ROLE, "", name, set(), {"AA111AA"}, later)
+    hotlist = ring.find_hotlist("default", name)
+    assert hotlist is not None
+    times = [micros(version.at) for version in versions_of(ring, hotlist)]
+    assert times == sorted(times)
 
 
 def test_long_texts_make_more_events_not_longer_ones(ring: Ring) -> None:

@@ -372,11 +372,14 @@ class HotlistGranted(_message.Message):
     GRANTEE_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     name: _builtins.str
     grantee: _builtins.str
     right: _hotlist_pb2.HotlistRight.ValueType
     by: _builtins.str
+    look_back: _builtins.bool
+    """Its imports may look back. Grants made before this was recorded do not let them."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -388,10 +391,11 @@ class HotlistGranted(_message.Message):
         grantee: _builtins.str = ...,
         right: _hotlist_pb2.HotlistRight.ValueType = ...,
         by: _builtins.str = ...,
+        look_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "grantee", b"grantee", "name", b"name", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at", b"at", "by", b"by", "grantee", b"grantee", "look_back", b"look_back", "name", b"name", "right", b"right"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -224,17 +224,21 @@ class HotlistGrant(_message.Message):
 
     AGENCY_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     right: Global___HotlistRight.ValueType
+    look_back: _builtins.bool
+    """See GrantHotlistRequest."""
     def __init__(
         self,
         *,
         agency: _builtins.str = ...,
         right: Global___HotlistRight.ValueType = ...,
+        look_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "look_back", b"look_back", "right", b"right"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,12 +252,15 @@ class GrantHotlistRequest(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     GRANTEE_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     agency: _builtins.str
     """Who owns it. Empty: the caller's, else "default"."""
     grantee: _builtins.str
     """Who is to have the right."""
     right: Global___HotlistRight.ValueType
+    look_back: _builtins.bool
+    """Its imports may look back as well: a permission of its own, beside the right to change."""
     def __init__(
         self,
         *,
@@ -261,10 +268,11 @@ class GrantHotlistRequest(_message.Message):
         agency: _builtins.str = ...,
         grantee: _builtins.str = ...,
         right: Global___HotlistRight.ValueType = ...,
+        look_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "grantee", b"grantee", "hotlist", b"hotlist", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "grantee", b"grantee", "hotlist", b"hotlist", "look_back", b"look_back", "right", b"right"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,11 +456,14 @@ class ImportHeader(_message.Message):
     """Make the list where there is none; else NOT_FOUND."""
     confirm_frequent: _builtins.bool
     """Entries that would hit more than 100 times a day go live too; the change records that they
-    were confirmed, and by whom. Without it they are left out, and named in `unconfirmed`.
+    were confirmed, and by whom. Without it they are left out, and named in `unconfirmed`, unless
+    the list has an entry of the same plate live already.
     """
     @_builtins.property
     def look_back(self) -> _look_back_pb2.LookBack:
-        """Left out: the server's own period (RING_LOOK_BACK), without a purpose."""
+        """Left out: the server's own period (RING_LOOK_BACK), without a purpose, or nothing where the
+        caller may not look back for the list. PERMISSION_DENIED where it may not and asks for it.
+        """
 
     def __init__(
         self,
@@ -486,18 +497,22 @@ class ImportEntriesResponse(_message.Message):
     UNCONFIRMED_FIELD_NUMBER: _builtins.int
     UNCONFIRMED_TOTAL_FIELD_NUMBER: _builtins.int
     LOOK_BACK_ID_FIELD_NUMBER: _builtins.int
+    LOOK_BACK_DENIED_FIELD_NUMBER: _builtins.int
     added: _builtins.int
+    """Entries, not rows: what was sent twice counts once."""
     removed: _builtins.int
     unchanged: _builtins.int
     rejected_total: _builtins.int
     unconfirmed_total: _builtins.int
     look_back_id: _builtins.str
     """Of the looking back for the entries that were added; empty where there is none."""
+    look_back_denied: _builtins.bool
+    """There is none because the caller may not look back for the list: its owner may let it."""
     @_builtins.property
     def hotlist(self) -> Global___Hotlist: ...
     @_builtins.property
     def rejected(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedEntry]:
-        """The first 1,000 of them."""
+        """The first 1,000 of them, each row by itself."""
 
     @_builtins.property
     def position(self) -> _common_pb2.LogPosition:
@@ -522,10 +537,11 @@ class ImportEntriesResponse(_message.Message):
         unconfirmed: _abc.Iterable[Global___UnconfirmedEntry] | None = ...,
         unconfirmed_total: _builtins.int = ...,
         look_back_id: _builtins.str = ...,
+        look_back_denied: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hotlist", b"hotlist", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "look_back_id", b"look_back_id", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged", "unconfirmed", b"unconfirmed", "unconfirmed_total", b"unconfirmed_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "hotlist", b"hotlist", "look_back_denied", b"look_back_denied", "look_back_id", b"look_back_id", "position", b"position", "rejected", b"rejected", "rejected_total", b"rejected_total", "removed", b"removed", "unchanged", b"unchanged", "unconfirmed", b"unconfirmed", "unconfirmed_total", b"unconfirmed_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -842,9 +858,13 @@ class CheckHistoryRequest(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
-    """As if they were on this list, with its thresholds; empty: those of a new list."""
+    """As if they were on this list, with its thresholds, which takes the right to change it; empty:
+    those of a new list.
+    """
     agency: _builtins.str
-    """Who owns it. Empty: the caller's, else "default"."""
+    """Who owns it, or would own the new one: PERMISSION_DENIED where that is not the caller. Empty:
+    the caller's, else "default".
+    """
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
