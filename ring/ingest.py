@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
+from eventsourcing.persistence import IntegrityError
 
 from proto.ring.v1.ingest_pb2 import PlateRead
 from ring import metrics
@@ -138,6 +139,8 @@ class Committer:
         self._commit()
         last = self._log.select_events(stream.id, desc=True, limit=1)
         stream.committed = last[0].originator_version if last else 0
+        # A commit whose answer was lost has stored more than we were told.
+        self._head = max(self._head, self._log.head())
         older = self._owners.get(stream.id)
         self._owners[stream.id] = stream
         if older is not None:
@@ -194,12 +197,17 @@ class Committer:
                 del self._owners[work.stream.id]
 
     def _unavailable(self, error: Exception) -> Unavailable:
-        trouble = f"can't be written: {error}"
         metrics.COMMITS_FAILED.inc()
-        if trouble != self.trouble:
-            # Once, however often readers come back: a full disk needs no more lines.
-            _log.error("the event log can't be written", exc_info=error)
-        self.trouble = trouble
+        if isinstance(error, IntegrityError):
+            # It can be written, and has been: by another process, or by a first attempt of ours
+            # whose answer was lost.
+            _log.warning("a group was stored before", error=str(error))
+        else:
+            trouble = f"can't be written: {error}"
+            if trouble != self.trouble:
+                # Once, however often readers come back: a full disk needs no more lines.
+                _log.error("the event log can't be written", exc_info=error)
+            self.trouble = trouble
         return Unavailable(
             f"the server can't store just now ({error}): nothing of this is acknowledged, send "
             "it again"
