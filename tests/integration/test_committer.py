@@ -1,4 +1,4 @@
-"""What is told after the store failed: the committer and the watch of silent readers, on a real log."""
+"""What is told after the store failed: the committer, and the watch of silent readers."""
 
 import asyncio
 from collections.abc import Sequence
