@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb, expm1, log10
 
+import numpy as np
+
 from projections.clickhouse import Client
 from projections.flows import QUARTER
 from projections.movements import plain_passages
@@ -135,13 +137,14 @@ def _ranked(
     nearest = by_places[: max(_LOOKED_UP, travel.limit)]
     rows = client.rows("queries/activity", plates=[f[0] for f in nearest])
     shares = {str(plate): float(share) for plate, share in rows}
+    everywhere = np.array(list(traffic.values()), float)
     companions = [
         Companion(
             plate=plate,
             encounters=len(met),
             checkpoints=checkpoints,
             score=surprise([traffic[w] for w in met], passages, shares[plate]),
-            expected=sum(chance(k, shares[plate]) for k in traffic.values()),
+            expected=float(-np.expm1(-everywhere * shares[plate]).sum()),
         )
         for plate, met, checkpoints in nearest
         # What came between the two questions may be in one of them alone.

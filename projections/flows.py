@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import exp
+from operator import itemgetter
 from statistics import median
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client
 from projections.requests import Filter, Span, filter_of, span_of
 from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest, ListFlowsResponse
-from ring.values import from_micros
 
 _SECOND = 1_000_000
 # Microseconds.
@@ -34,6 +35,7 @@ _CHANCE = 1e-5
 
 # (checkpoint, direction, lane, hour in seconds since 1970)
 _Key = tuple[str, int, str, int]
+_BY_HOUR = itemgetter(3, 0, 1, 2)
 _Live = tuple[str, int]
 # (lane, direction, passages)
 _Counts = Sequence[tuple[str, int, int]]
@@ -85,7 +87,7 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
         time_zone=str(traffic.zone),
         flows=[
             _flow(key, counts.get(key, 0), usual.get(key), whole)
-            for key in sorted(counts.keys() | usual.keys(), key=lambda k: (k[3], *k[:3]))
+            for key in sorted(counts.keys() | usual.keys(), key=_BY_HOUR)
         ],
     )
 
@@ -96,7 +98,7 @@ def _flow(key: _Key, passages: int, usual: float | None, whole: Span) -> Flow:
         checkpoint=checkpoint,
         direction=direction,  # type: ignore[arg-type]
         lane=lane,
-        hour=from_micros(hour * _SECOND),
+        hour=Timestamp(seconds=hour),
         passages=passages,
     )
     if usual is not None:
@@ -158,9 +160,8 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
     if begin < end:
         live |= _refresh(client, bounds)
         rows = client.rows(
-            "queries/flows",
+            "queries/flows" if traffic.by_lane else "queries/flows_by_direction",
             live=sorted(live) or [("", -1)],
-            by_lane=traffic.by_lane,
             direction=asked.direction,
             zone=str(traffic.zone),
             **bounds,

@@ -132,7 +132,11 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
 
 def _rows(client: Client, page: Page, asked: dict[str, Any]) -> Sequence[Row]:
     if page.span == _EVERYTHING and page.asked == Filter():
-        return client.rows("queries/search", **asked)
+        plates = [row[0] for row in client.rows("queries/found_plates", **asked)]
+        if not plates:
+            return []
+        pins = {name: asked[name] for name in ("logs", "pins")}
+        return client.rows("queries/search", plates=plates, **pins)
     return client.rows(
         "queries/search_filtered",
         **asked,

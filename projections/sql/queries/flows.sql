@@ -1,7 +1,7 @@
--- Passages by checkpoint, direction and hour of the zone, from what is counted; live: quarters that
--- are not.
+-- Passages by checkpoint, direction, lane and hour of the zone, from what is counted; live: quarters
+-- that are not.
 SELECT
-    checkpoint, toInt8(count.direction) AS way, if({by_lane:Bool}, count.lane, '') AS lane,
+    checkpoint, toInt8(count.direction) AS way, count.lane AS lane,
     toInt64(toUnixTimestamp(toStartOfHour(toTimeZone(quarter, {zone:String})))) AS hour,
     sum(count.passages)
 FROM
