@@ -58,7 +58,12 @@ def put(
     )
     requests = [
         hotlist_pb2.ImportEntriesRequest(header=header),
-        hotlist_pb2.ImportEntriesRequest(entries=[HotlistEntry(plate=p) for p in plates]),
+        *(
+            hotlist_pb2.ImportEntriesRequest(
+                entries=[HotlistEntry(plate=p) for p in plates[n : n + 5000]]
+            )
+            for n in range(0, len(plates), 5000)
+        ),
         hotlist_pb2.ImportEntriesRequest(last=True),
     ]
     with server.channel() as channel:
@@ -318,6 +323,34 @@ def apart(start_server: ServerFactory, tmp_path: Path) -> tuple[Server, Path]:
     server = start_server("--role", "write", "--socket", str(socket))
     register(server, "r1")
     return server, socket
+
+
+def test_an_urgent_plate_does_not_wait_behind_a_long_list(apart: tuple[Server, Path]) -> None:
+    """It comes when some chunks of the long one are done; and everything dies then."""
+    server, socket = apart
+    feed(server, "LX00001", "LX19999", "UR911GE", "UR911GE")
+    long = put(server, "long", *(f"LX{n:05d}" for n in range(20_000)))
+    reading = Reading(server, socket)
+    try:
+        wait_for(server, StoredLookBack.Advanced.TOPIC, 1)
+        reading.kill()
+        done = len(stored(server, StoredLookBack.Advanced.TOPIC))
+        assert done < 3
+        urgent = put(server, "urgent", "UR911GE")
+        server.kill()
+        server.start()
+        reading = Reading(server, socket)
+        assert ended(server, long.look_back_id).alerts == 2
+    finally:
+        reading.kill()
+    first, second = map(LookBackAdvanced.FromString, stored(server, StoredLookBack.Ended.TOPIC))
+    assert [first.look_back_id, second.look_back_id] == [urgent.look_back_id, long.look_back_id]
+    assert (first.alerts, first.reads) == (2, 2)
+    # None of it was begun or done twice.
+    steps = map(LookBackAdvanced.FromString, stored(server, StoredLookBack.Advanced.TOPIC))
+    assert [step.chunks for step in steps] == [1, 2, 3]
+    assert len(stored(server, StoredLookBack.Started.TOPIC)) == 2
+    assert len(stored(server, StoredAlert.Raised.TOPIC)) == 4
 
 
 def test_it_waits_for_the_read_side_and_goes_on_after_each_kill(
