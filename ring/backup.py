@@ -7,10 +7,11 @@ is, the copy is an SQLite log, and can be restored into any.
 
 import json
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from eventsourcing.persistence import Notification, Tracking
 
@@ -85,7 +86,8 @@ def backup(ring: Ring, pictures: Pictures, folder: Path) -> Generator[Copied, No
 def restore(ring: Ring, pictures: Pictures, folder: Path) -> Generator[Copied, None, None]:
     """Fills an empty log from a backup; yields after each page.
 
-    The caller keeps the matcher still meanwhile, and has it start again afterwards.
+    The caller keeps the matcher still meanwhile, and has it start again afterwards. Nobody else
+    writes to the log meanwhile: readers that come back too early are told to come again.
     """
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
@@ -97,6 +99,13 @@ def restore(ring: Ring, pictures: Pictures, folder: Path) -> Generator[Copied, N
         raise InvalidRequest(
             f"the backup was made by a newer version (format {manifest['format']})"
         )
+    with ring.event_log.filling():
+        yield from _fill(ring, pictures, folder, manifest)
+
+
+def _fill(
+    ring: Ring, pictures: Pictures, folder: Path, manifest: Mapping[str, Any]
+) -> Generator[Copied, None, None]:
     log = ring.event_log
     if log.head():
         raise StateForbids(

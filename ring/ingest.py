@@ -133,6 +133,8 @@ class Committer:
         self._answers.append((work, answer))
 
     def _open(self, stream: Stream) -> None:
+        # Half of a log says nothing of where to resume.
+        self._log.check_filled()
         self._directory.catch_up()
         self._reader(stream)
         # What an older stream of this log still has in the group is stored first.

@@ -5,11 +5,15 @@ event becomes visible only together with every event of a lower position; one `i
 call is one transaction, tracking included.
 """
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from eventsourcing.persistence import Notification, PersistenceError, ProcessRecorder
+
+from ring.errors import Unavailable
 
 CLAIMED = (
     "another server writes to this event log: stop it first, or give this one a log of its own "
@@ -35,6 +39,25 @@ class EventLog(ProcessRecorder):
     `select_notifications(topics=...)` must be cheap for any topic but `ring.read`, however many
     reads lie between.
     """
+
+    # Held while events are inserted; set up by every adapter.
+    _inserting: threading.Lock
+    _filling = False
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Inside, only `adopt` stores events; any other insert of this process is Unavailable."""
+        with self._inserting:
+            self._filling = True
+        try:
+            yield
+        finally:
+            self._filling = False
+
+    def check_filled(self) -> None:
+        """Unavailable while a backup is being restored: what is there is half of a log."""
+        if self._filling:
+            raise Unavailable("the ring is being restored from a backup: try again when it is done")
 
     @property
     @abstractmethod

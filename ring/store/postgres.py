@@ -5,7 +5,8 @@ Always true here: inserts lock the table as the library's do, so positions becom
 its connection broke either stores everything or meets its own first attempt as an IntegrityError.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -80,6 +81,7 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
 
     def __init__(self, datastore: PostgresDatastore, **kwargs: Any) -> None:
         super().__init__(datastore, **kwargs)
+        self._inserting = threading.Lock()
         self._log_id = ""
         self._claim: Claim | None = None
         # Whoever inserted through it would not take the lock.
@@ -106,9 +108,17 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
         """UUID of this log."""
         return self._log_id
 
-    @_again
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """One transaction, without the library's pipeline: that hangs where much is sent."""
+        with self._inserting:
+            self.check_filled()
+            positions: Sequence[int] = self._try_insert(stored_events, kwargs)
+            return positions
+
+    @_again
+    def _try_insert(
+        self, stored_events: Sequence[StoredEvent], kwargs: Mapping[str, Any]
+    ) -> Sequence[int]:
         positions: list[int] = []
         tracking: Tracking | None = kwargs.get("tracking")
         with self.datastore.transaction(commit=True) as cursor:

@@ -59,6 +59,7 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
 
     def __init__(self, datastore: SQLiteDatastore, *, events_table_name: str = "stored_events"):
         super().__init__(datastore, events_table_name=events_table_name)
+        self._inserting = threading.Lock()
         self._log_id: str | None = None
         self._path: str = datastore.pool.db_name
         self._claim: TextIO | None = None
@@ -96,7 +97,9 @@ class SQLiteEventLog(SQLiteProcessRecorder, EventLog):
     ) -> Sequence[int] | None:
         """One transaction. NoRoomError on a full disk, or at the limit."""
         try:
-            return super().insert_events(stored_events, **kwargs)
+            with self._inserting:
+                self.check_filled()
+                return super().insert_events(stored_events, **kwargs)
         except OperationalError as error:
             # Told when the rows are written, or only by the commit.
             cause = error.__cause__

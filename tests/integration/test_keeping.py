@@ -1,9 +1,11 @@
 """Backup, restore, reconcile and readmission, on a server with its read side."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +15,10 @@ import pytest
 
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from proto.ring.v1.common_pb2 import LogPosition
+from proto.ring.v1.common_pb2 import LogPosition, Purpose
+from proto.ring.v1.ingest_pb2 import PictureUpload, PlateRead, ReaderHello
+from proto.ring.v1.investigation_pb2 import GetPictureRequest
+from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 from tests.conftest import ROOT, NewStore, Server, ServerFactory
 from tests.integration.test_alerts import Subscriber, import_entries, register, send
 from tests.vendor import Client, read
@@ -131,6 +136,65 @@ def test_a_ring_is_restored_from_a_backup_that_was_taken_while_it_ran(
     assert found["HIT1"] == 2
     assert "AFTER" not in found
     assert ring(other, "rebuild", "--verify")[-1]["outcome"] == "equal"
+
+
+class Returning(threading.Thread):
+    """A reader that tries again and again, as one whose server is away does."""
+
+    def __init__(self, server: Server, epoch: str, read_: PlateRead) -> None:
+        super().__init__(daemon=True)
+        self._server, self._epoch, self._read = server, epoch, read_
+        self.refused: list[tuple[grpc.StatusCode, str]] = []
+        self.resume: int | None = None
+        self.start()
+
+    def run(self) -> None:
+        while self.resume is None:
+            client = Client(self._server, "r1", self._epoch, hello=False)
+            client.send(hello=ReaderHello(reader_id="r1", epoch=self._epoch))
+            try:
+                resume = client.next().committed_sequence
+                client.batch(self._read)
+                client.until(self._read.sequence)
+            except grpc.RpcError as error:
+                self.refused.append((error.code(), error.details()))  # type: ignore[attr-defined]
+                client.channel.close()
+                continue
+            client.close()
+            self.resume = resume
+
+
+def test_readers_that_come_back_while_a_ring_is_restored_lose_nothing(
+    start_server: ServerFactory, new_store: NewStore, tmp_path: Path
+) -> None:
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
+    register(server, "r1")
+    epoch, jpeg = str(uuid4()), b"\xff\xd8 a picture \xff\xd9"
+    digest = hashlib.sha256(jpeg).digest()
+    client = Client(server, "r1", epoch)
+    client.send(picture=PictureUpload(sha256=digest, jpeg=jpeg))
+    for start in range(1, 20_001, 1000):
+        client.batch(*(read(n, f"P{n:06}") for n in range(start, start + 1000)))
+    client.until(20_000)
+    client.close()
+    ring(server, "backup", str(tmp_path / "backup"))
+    server.stop()
+
+    other = start_server(env={"RING_EVENT_STORE": new_store()})
+    reader = Returning(other, epoch, read(20_001, "P020001", crop_sha256=digest))
+    assert ring(other, "restore", str(tmp_path / "backup"))[-1]["done"]
+    reader.join(30)
+    assert reader.resume == 20_000, reader.refused[-3:]
+    codes = {code for code, _ in reader.refused}
+    assert codes <= {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE}
+    assert any("being restored" in text for _, text in reader.refused)
+    (account,) = ring(other, "reconcile")[-1]["accounts"]
+    assert int(account["stored"]) == 20_001
+    with other.channel() as channel:
+        found = InvestigationServiceStub(channel).GetPicture(
+            GetPictureRequest(purpose=Purpose(case_number="1", reason="t"), sha256=digest)
+        )
+    assert found.jpeg == jpeg
 
 
 def test_a_damaged_backup_is_refused(
