@@ -1,4 +1,4 @@
-"""Adds to the golden file one stored event of every topic, in its latest form, that it lacks.
+"""Adds to the golden file a stored event of every topic with a field that no event there has.
 
     python -m tests.golden.make
 
@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -24,8 +24,6 @@ from ring.store import EnvelopeMapper
 
 GOLDEN = Path(__file__).with_name("events.json")
 MODULES = (alert, checkpoint, hotlist, look_back, reader, reads, webhook)  # they define the events
-# Topics whose events have more fields than when they first got into the file.
-FORMS = {"ring.hotlist.granted": 2}
 STREAM = UUID("01234567-89ab-4cde-8f01-23456789abcd")
 _MOMENT = 1_767_225_600  # 2026-01-01T00:00:00Z
 _TEXTS = {
@@ -86,19 +84,44 @@ def load() -> list[dict[str, Any]]:
     return golden
 
 
+def paths(message: Message) -> set[str]:
+    """The fields that are set in a message, those of messages within among them."""
+    found = set()
+    for field, value in message.ListFields():
+        found.add(field.name)
+        if not field.message_type or field.message_type.GetOptions().map_entry:
+            continue
+        for inner in value if field.is_repeated else [value]:
+            found |= {f"{field.name}.{path}" for path in paths(inner)}
+    return found
+
+
+def lacking() -> dict[str, int]:
+    """The topics with a field that no event in the file has; the version of the form to add."""
+    had: dict[str, set[str]] = {topic: set() for topic in topics()}
+    latest = dict.fromkeys(topics(), 0)
+    for event in load():
+        topic = event["topic"]
+        had[topic] |= paths(ParseDict(event["body"], topics()[topic].BODY()))
+        latest[topic] = max(latest[topic], event["version"])
+    return {
+        topic: latest[topic] + 1
+        for topic, event_class in topics().items()
+        if paths(filled(event_class.BODY())) - had[topic]
+    }
+
+
 def add_missing() -> list[str]:
     """Adds what is missing to the file; the topics that were."""
-    golden = load()
-    there = {(event["topic"], event["version"]) for event in golden}
-    missing = [topic for topic in topics() if (topic, FORMS.get(topic, 1)) not in there]
-    for topic in missing:
+    golden, missing = load(), lacking()
+    for topic, version in missing.items():
         event_class = topics()[topic]
         body = filled(event_class.BODY())
         stored = EnvelopeMapper().to_stored_event(event_class(STREAM, 1, body))
         golden.append(
             {
                 "topic": topic,
-                "version": FORMS.get(topic, 1),
+                "version": version,
                 "state": base64.b64encode(stored.state).decode(),
                 "body": MessageToDict(body),
             }
@@ -106,7 +129,7 @@ def add_missing() -> list[str]:
     if missing:
         text = json.dumps(golden, indent=1, ensure_ascii=False) + "\n"
         GOLDEN.write_text(text, encoding="utf-8")
-    return missing
+    return list(missing)
 
 
 if __name__ == "__main__":
