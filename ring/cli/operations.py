@@ -51,15 +51,17 @@ def status(server: Server = None, as_json: Json = False) -> None:
         print_json(found)
         return
     behind = found.head.position - found.projected.position
-    projected = f"{found.projected.position:,} ({behind:,} behind)"
+    projected = f"{found.projected.position:,}"
+    if found.HasField("head"):
+        projected += f" ({behind:,} behind)"
     print_fields(
         f"digital ring {found.version}",
         (
-            ("log", found.head.log_id),
-            ("head", f"{found.head.position:,}"),
+            ("log", found.head.log_id if found.HasField("head") else "can't be read"),
+            ("head", f"{found.head.position:,}" if found.HasField("head") else "not known"),
             ("matched", f"{found.matched.position:,}"),
             ("read side", projected if found.HasField("projected") else "does not answer"),
-            ("read side health", found.read_side),
+            *((f"{part.part} is ill", part.message) for part in found.parts if not part.well),
             ("reader streams", f"{found.streams:,}"),
             ("subscribers", f"{found.subscribers:,}"),
             ("up since", f"{show_time(found.started_at, settings.zone)} {settings.time_zone}"),

@@ -33,6 +33,7 @@ _SERVICES = {
     "ring.v1.OperationsService": "event log",
     "ring.v1.AlertService": "matching",
     "ring.v1.WebhookService": "matching",
+    "ring.v1.LookBackService": "looking back",
     "ring.v1.InvestigationService": "read side",
     "ring.v1.IncidentService": "read side",
 }

@@ -1,6 +1,9 @@
 """Metrics, health and logs: what is told, and that no plate is in any of it."""
 
+import re
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from uuid import uuid4
@@ -11,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from proto.ring.v1 import operations_pb2, operations_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.ingest_pb2 import ReaderStatus
-from tests.conftest import NewStore, ServerFactory
+from tests.conftest import ROOT, NewStore, ServerFactory
 from tests.integration.test_alerts import import_entries, register
 from tests.vendor import Client, read
 
@@ -53,6 +56,11 @@ def test_what_prometheus_health_and_logs_are_told(
         return told
 
     told = wait_for('ring_reader_spool_depth{reader="r1"}', 7)
+    documented = (ROOT / "docs" / "what-to-watch.md").read_text(encoding="utf-8")
+    names = {re.split(r"[{ ]", name)[0] for name in told}
+    bare = {re.sub(r"_(sum|count|bucket)$", "", name) for name in names if name[:5] == "ring_"}
+    bare -= {name for name in bare if name.endswith("_created")}
+    assert {name for name in bare if name not in documented} == set()
     assert told['ring_reads_total{outcome="stored"}'] == 2
     assert told['ring_reads_total{outcome="rejected"}'] == 1
     assert told['ring_reads_total{outcome="resent"}'] == 1
@@ -82,6 +90,15 @@ def test_what_prometheus_health_and_logs_are_told(
         )
         ill = {part.part: part.message for part in status.parts if not part.well}
         assert list(ill) == ["read side"]
+        said = subprocess.run(
+            [sys.executable, "-m", "ring.cli", "status", "--server", server.address],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "read side is ill" in said
+        assert "event log is ill" not in said
         child.kill()
         wait_for('ring_part_well{part="read side"}', 1)
         assert checks.Check(ask(service="ring.v1.InvestigationService")).status == serving

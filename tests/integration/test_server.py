@@ -30,6 +30,9 @@ SERVICES = {
     "ring.v1.AlertService",
     "ring.v1.OperationsService",
     "ring.v1.InvestigationService",
+    "ring.v1.IncidentService",
+    "ring.v1.LookBackService",
+    "ring.v1.WebhookService",
 }
 
 

@@ -92,7 +92,9 @@ def test_metrics_and_json_logs_tell_all_but_plates(
         assert all({"event", "level", "logger", "timestamp"} <= set(line) for line in lines)
         assert any(line["event"].startswith("connected as R1") for line in lines)
         assert PLATE not in text
-        assert PLATE not in complained.decode()
+        assert PLATE not in (first + complained).decode()
+        documented = (ROOT / "docs" / "what-to-watch.md").read_text(encoding="utf-8")
+        assert [name for name in found if name not in documented] == []
         assert service.plates() == [PLATE] * len(service.plates()) != []
 
     asyncio.run(story())
