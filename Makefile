@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-JOBS ?= 2
+# More than there are cores: much of a test is waiting.
+JOBS ?= 3
 PROTOS := $(wildcard proto/ring/v1/*.proto)
 SOURCES := lpr ring projections server.py tests deploy
 
@@ -43,8 +44,8 @@ demo: $(STAMP) ## the main job, end to end, on this machine; ends by itself
 run: $(STAMP) ## the demo's ring, kept up until Ctrl-C
 	$(BIN)/python deploy/demo/demo.py --keep
 
-test: $(STAMP) ## every test, a file at a time on each of JOBS cores
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+test: $(STAMP) ## every test, a file at a time in each of JOBS processes
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## lint, formatting, types, generated code up to date
 	$(BIN)/ruff check $(SOURCES)
