@@ -1,26 +1,24 @@
-"""Which OCR model is used, what there is to choose from, and how the hub's best is fetched.
+"""Which OCR model is used, and what there is to choose from.
 
-Always true here: a reader starts without a network. `auto` takes the hub's best model from
-fast-plate-ocr's cache; where it is not there it asks the hub for at most PROBE seconds, remembers
-for a day that there was no answer, and takes the next best that is cached, else what needs no
-network. A model that is not what was fetched (SHA256SUMS beside it) is never loaded.
+Always true here: a reader starts without a network, and with a broken cache. `auto` takes the hub's
+best model from fast-plate-ocr's cache; where it is not there, or is not what was fetched, it asks
+the hub for at most PROBE seconds, fetches for at most UNASKED, and remembers for a day that it got
+nothing; then it takes the next best that is cached and can be loaded, else what needs no network.
+A model that is not what was fetched (SHA256SUMS beside it) is never loaded.
 """
 
 from __future__ import annotations
 
-import hashlib
-import socket
-import threading
+import logging
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lpr import hub
 from lpr.errors import ModelError
+from lpr.hub import digest
 
 if TYPE_CHECKING:
     from lpr.ocr import Recogniser
@@ -41,13 +39,11 @@ FUSED = "rapidocr+ours"
 """RapidOCR's recogniser and our own small model, fused: what reads best without a network."""
 WITHOUT_NETWORK = (FUSED, RAPID)
 OURS = Path(__file__).parent / "models" / "plate_ocr.onnx"
-SUMS = "SHA256SUMS"
-PROBE = 2.0
-"""Seconds that `auto` waits for the hub."""
-FETCH_TIMEOUT = 30.0
-"""Seconds that a fetch may stand still."""
+UNASKED = 60.0
+"""Seconds that a fetch may take which nobody asked for: the lane waits meanwhile."""
 ASK_AGAIN = 24 * 3600.0
 """Seconds after which `auto` asks the hub again."""
+_log = logging.getLogger("lpr.catalogue")
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class Known:
 def choose(setting: str, *, may_fetch: bool = True) -> Choice:
     """The model that LPR_OCR_MODEL means. Raises ModelError with what to do."""
     if setting == "auto":
-        return _automatic(may_fetch=may_fetch)
+        return next(_automatic(may_fetch=may_fetch))
     if setting in WITHOUT_NETWORK:
         return Choice(setting, "named")
     path = Path(setting).expanduser()
@@ -81,17 +77,38 @@ def choose(setting: str, *, may_fetch: bool = True) -> Choice:
         return _in_folder(path)
     if path.is_file():
         return Choice(path.stem, "path", path, _config_of(path))
-    if setting in _hub():
-        found = _cached(setting)
-        if found is None:
+    if setting in hub.models():
+        if hub.cached(setting) is None:
             fetch(setting)
-            found = _cached(setting)
-        if found is not None:
-            return Choice(setting, "named", *_unchanged(setting, *found))
+        return Choice(setting, "named", *hub.unchanged(setting))
     raise ModelError(
         f"LPR_OCR_MODEL={setting} is neither a file nor a hub model; "
         "'lpr models' lists the hub's, 'auto' takes the best there is"
     )
+
+
+def opened(
+    setting: str, *, may_fetch: bool = True, threads: int = 2, thorough: bool = False
+) -> tuple[Choice, Recogniser]:
+    """What LPR_OCR_MODEL means, loaded. Raises ModelError with what to do.
+
+    `auto` goes on to the next best, with a warning, where a model can't be loaded.
+    """
+    if setting != "auto":
+        choice = choose(setting, may_fetch=may_fetch)
+        return choice, load(choice, threads=threads, thorough=thorough)
+    for choice in _automatic(may_fetch=may_fetch):
+        try:
+            return choice, load(choice, threads=threads, thorough=thorough)
+        except ModelError as error:
+            if choice.model is None:
+                raise
+            _log.warning(
+                "%s; taking the next best ('lpr models fetch %s' fetches it anew)",
+                error,
+                choice.name,
+            )
+    raise AssertionError("the last candidate is returned or raises")
 
 
 def load(choice: Choice, *, threads: int = 2, thorough: bool = False) -> Recogniser:
@@ -124,93 +141,66 @@ def load(choice: Choice, *, threads: int = 2, thorough: bool = False) -> Recogni
 def known() -> list[Known]:
     """Every model of the hub, and those that are always here."""
     models = []
-    for name in _hub():
-        found = _cached(name)
+    for name in hub.models():
+        found = hub.cached(name)
         models.append(
-            Known(name, found is not None, name == HUB_BEST, _digest(found[0]) if found else "")
+            Known(name, found is not None, name == HUB_BEST, digest(found[0]) if found else "")
         )
     from lpr.ocr_rapid import wheel_model
 
     return [
         *models,
-        Known(FUSED, True, False, _digest(OURS)),
-        Known(RAPID, True, False, _digest(wheel_model())),
+        Known(FUSED, True, False, digest(OURS)),
+        Known(RAPID, True, False, digest(wheel_model())),
     ]
 
 
-def fetch(name: str = HUB_BEST) -> Path:
-    """Fetches a hub model into fast-plate-ocr's cache, with progress on stderr.
+def fetch(name: str = HUB_BEST, *, within: float | None = None) -> Path:
+    """A hub model into fast-plate-ocr's cache, with progress on stderr; its ONNX file.
 
-    Leaves the files' SHA-256 beside them. Raises ModelError where the hub can't be reached.
+    within: seconds it may take in all. Raises ModelError where it can't be had: what was cached
+    before is then as it was.
     """
-    from fast_plate_ocr.inference import hub
-
-    if name not in _hub():
+    if name not in hub.models():
         raise ModelError(f"the hub has no model {name}; 'lpr models' lists those it has")
-    try:
-        with _network_timeout(FETCH_TIMEOUT):
-            model, config = hub.download_model(name)
-    except (OSError, ValueError, urllib.error.URLError) as error:
-        raise ModelError(
-            f"the model {name} can't be fetched ({_cause(error)}); without a network, set "
-            f"LPR_OCR_MODEL={RAPID}, or lay the model's two files in {_folder(name)}"
-        ) from error
-    sums = "".join(f"{_digest(file)}  {file.name}\n" for file in (model, config))
-    (_folder(name) / SUMS).write_text(sums, encoding="utf-8")
+    model = hub.fetch(name, within=within)
     _failed_mark().unlink(missing_ok=True)
-    return Path(model)
+    return model
 
 
 # ---- within ----------------------------------------------------------------
 
 
-def _automatic(*, may_fetch: bool) -> Choice:
-    if _cached(HUB_BEST) is None and may_fetch and _worth_asking():
+def _automatic(*, may_fetch: bool) -> Iterator[Choice]:
+    """What `auto` may take, the best first; the last needs no network."""
+    if may_fetch and not _sound(HUB_BEST) and _worth_asking():
         try:
-            _probe(_hub()[HUB_BEST][0])
-            fetch(HUB_BEST)
-        except (ModelError, OSError):
+            hub.probe(hub.models()[HUB_BEST][0])
+            fetch(HUB_BEST, within=UNASKED)
+        except ModelError as error:
+            _log.warning("%s", error)
             _mark_failed()
+        except OSError:
+            _mark_failed()  # Without a network, as many readers are: nothing to tell.
     for name in PREFERRED:
-        found = _cached(name)
-        if found is not None:
-            best = "the hub's best" if name == HUB_BEST else "the best of the hub's that is cached"
-            return Choice(name, f"auto: {best}", *_unchanged(name, *found))
-    return Choice(FUSED, "auto: none of the hub's is cached ('lpr models fetch')")
+        if hub.cached(name) is None:
+            continue
+        best = "the hub's best" if name == HUB_BEST else "the best of the hub's that is cached"
+        try:
+            files = hub.unchanged(name)
+        except ModelError as error:
+            _log.warning("%s; taking the next best", error)
+            continue
+        yield Choice(name, f"auto: {best}", *files)
+    yield Choice(FUSED, "auto: none of the hub's is cached ('lpr models fetch')")
 
 
-def _hub() -> dict[str, tuple[str, str]]:
-    """Names of the hub's models, with the addresses of model and config."""
-    from fast_plate_ocr.inference import hub
-
-    models: dict[str, tuple[str, str]] = hub.AVAILABLE_ONNX_MODELS
-    return models
-
-
-def _folder(name: str) -> Path:
-    from fast_plate_ocr.inference import hub
-
-    return Path(hub.MODEL_CACHE_DIR) / name
-
-
-def _cached(name: str) -> tuple[Path, Path] | None:
-    model, config = (_folder(name) / address.rpartition("/")[2] for address in _hub()[name])
-    return (model, config) if model.is_file() and config.is_file() else None
-
-
-def _unchanged(name: str, model: Path, config: Path) -> tuple[Path, Path]:
-    """The files, as they were fetched. Raises ModelError where one has changed since."""
-    kept = model.parent / SUMS
-    if kept.is_file():
-        lines = kept.read_text(encoding="utf-8").splitlines()
-        wanted = {line[66:]: line[:64] for line in lines}
-        for file in (model, config):
-            if wanted.get(file.name, _digest(file)) != _digest(file):
-                raise ModelError(
-                    f"{file} is not what was fetched (SHA-256 in {kept}); remove the folder and "
-                    f"fetch it again: lpr models fetch {name}"
-                )
-    return model, config
+def _sound(name: str) -> bool:
+    """Whether the model is cached, and as it was fetched."""
+    try:
+        return hub.cached(name) is not None and bool(hub.unchanged(name))
+    except ModelError:
+        return False
 
 
 def _in_folder(folder: Path) -> Choice:
@@ -235,13 +225,8 @@ def _config_of(model: Path) -> Path:
     )
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _failed_mark() -> Path:
-    return _folder(HUB_BEST).parent / ".lpr-no-hub"
+    return hub.folder(HUB_BEST).parent / ".lpr-no-hub"
 
 
 def _worth_asking() -> bool:
@@ -257,37 +242,3 @@ def _mark_failed() -> None:
         _failed_mark().touch()
     except OSError:
         return  # A cache that can't be written only means that we ask again.
-
-
-def _probe(address: str) -> None:
-    """Raises OSError where the hub does not answer within PROBE seconds, name look-up included."""
-    outcome: list[bool] = []
-
-    def ask() -> None:
-        request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - the hub's own
-        try:
-            with urllib.request.urlopen(request, timeout=PROBE):  # noqa: S310
-                outcome.append(True)
-        except OSError:
-            outcome.append(False)
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(PROBE)
-    if outcome != [True]:
-        raise OSError("the hub does not answer")
-
-
-@contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _cause(error: Exception) -> str:
-    reason = getattr(error, "reason", error)
-    return " ".join(str(getattr(reason, "strerror", None) or reason).split())

@@ -147,7 +147,10 @@ def models(*, as_json: bool) -> None:
 
     settings = settings_module.load()
     # Only a look: what `auto` would fetch at the start of a reader is not fetched here.
-    choice = catalogue.choose(settings.ocr_model, may_fetch=False)
+    if settings.ocr_model == "auto":  # Loaded, for `auto` passes by what can't be.
+        choice, _ = catalogue.opened("auto", may_fetch=False)
+    else:
+        choice = catalogue.choose(settings.ocr_model, may_fetch=False)
     known = catalogue.known()
     if as_json:
         for model in known:

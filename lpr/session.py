@@ -30,7 +30,12 @@ LATELY, MOST_LATELY = 10.0, 1000
 def make_eye(settings: Settings, *, video: bool) -> Eye:
     """Loads the models. Raises ModelError where one is missing."""
     cv2.setNumThreads(settings.threads)
-    choice = catalogue.choose(settings.ocr_model, may_fetch=settings.ocr_fetch)
+    _, recogniser = catalogue.opened(
+        settings.ocr_model,
+        may_fetch=settings.ocr_fetch,
+        threads=settings.threads,
+        thorough=not video,
+    )
     detector: Detector = PlateDetector(
         settings.detector_model or OURS,
         sides=settings.video_sides if video else settings.picture_sides,
@@ -41,7 +46,7 @@ def make_eye(settings: Settings, *, video: bool) -> Eye:
         detector = Interesting(detector, settings.regions_of_interest)
     return Eye(
         detector,
-        catalogue.load(choice, threads=settings.threads, thorough=not video),
+        recogniser,
         Rules(settings.min_confidence, settings.min_length, settings.letters_only),
         places=settings.places,
         countries=settings.countries,
