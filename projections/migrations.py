@@ -1,8 +1,9 @@
 """The schema's version: kept in each projection's database, raised by numbered migrations.
 
 Always true here: a migration's number is recorded after its last statement, and its statements
-may be run again, so a start that was cut short is finished by the next. A migration is quick: what
-would touch every row is left to `ring rebuild`, which makes the new schema beside the old one.
+may be run again, so a start that was cut short is finished by the next. A migration is quick, a
+minute or two at 100 million reads: what would take longer is left to `ring rebuild`, which makes
+the new schema beside the old one.
 
 A new database is made from sql/schema as a whole; sql/migrations, one after the other, give the
 same (a test compares the two). A database without a recorded version has the first.
