@@ -106,7 +106,8 @@ class PlateDetector:
     def _input(picture: Picture, scale: float) -> Picture:
         """RGB, scaled, padded to the stride: (1, height, width, 3)."""
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        scaled = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=way)
+        size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+        scaled = cv2.resize(picture, size, interpolation=way)
         height, width = scaled.shape[:2]
         padded = np.full(
             (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE, 3), GREY, np.uint8

@@ -1,8 +1,8 @@
 """How well the reader reads labelled pictures: what was found, what was read, how sure it was.
 
-Always true here: pictures go the way `lpr read` sends them, and only the first read of a picture
-counts; a picture without a read has every character wrong; figures come with their counts, and
-shares with 95 % intervals of Wilson's.
+Always true here: scenes go the way `lpr read` sends them, crops straight to the OCR however wide;
+only the first read of a picture counts; a picture without a read has every character wrong; figures
+come with their counts, and shares with 95 % intervals of Wilson's.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def evaluate(
         if picture is None:
             unreadable(labelled.path)
             continue
-        seen = eye.see(picture)
+        seen = eye.plate(picture) if labelled.kind == "crop" else eye.see(picture)
         read, confidence = (
             (seen.reads[0].reading.plate, seen.reads[0].reading.confidence)
             if seen.reads

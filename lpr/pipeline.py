@@ -104,7 +104,7 @@ class Eye:
         recogniser: Recogniser,
         rules: Rules,
         *,
-        places: int = 3,
+        places: int = 10,
         countries: Sequence[str] = (),
     ) -> None:
         self._detector = detector
@@ -126,7 +126,7 @@ class Eye:
         """The same, with the places that were looked at."""
         height, width = picture.shape[:2]
         if width < CROP_WIDTH:
-            return Seen(self._accepted(self.crop(picture)), [])
+            return self.plate(picture)
         seen = self.look(picture)
         boxes, best = [one.box for one in seen], seen[:1]
         if width < WIDE_CROP and width >= PLATE_SHAPE * height:
@@ -134,6 +134,10 @@ class Eye:
             if not best or self._rank(whole[0]) > self._rank(best[0]):
                 return Seen(self._accepted(whole), boxes)
         return Seen(self._accepted(seen), boxes)
+
+    def plate(self, picture: Picture) -> Seen:
+        """The read of a picture that is known to be a plate's crop."""
+        return Seen(self._accepted(self.crop(picture)), [])
 
     def crop(self, picture: Picture) -> list[Candidate]:
         """The reading of a picture that is a plate."""

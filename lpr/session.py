@@ -150,7 +150,13 @@ class Session:
             else:
                 captured_at = source.captured_at()
                 self._count()
-                for one in self._eye.read(picture):
+                try:
+                    reads = self._eye.read(picture)
+                except cv2.error:  # One odd picture must not end a folder.
+                    self.unreadable += 1
+                    self._complain(path)
+                    reads = []
+                for one in reads:
                     yield CapturedRead(str(path), captured_at, one.reading, one.box, one.crop)
             self._progress(done, len(source.paths))
 

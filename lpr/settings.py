@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     """Pixels of the longer side at which a picture is looked at, a pass each."""
     video_sides: Annotated[tuple[int, ...], NoDecode] = (640,)
     """The same for frames of a video or camera."""
-    places: int = Field(default=3, ge=1, le=10)
-    """Places in a picture that the OCR reads, best first."""
+    places: int = Field(default=10, ge=1, le=10)
+    """Places in a picture that the OCR reads, best first: fewer let vehicles go unread."""
     min_confidence: float = Field(default=0.3, ge=0, le=1)
     """Under it, what was read is no read."""
     min_length: int = Field(default=4, ge=2, le=12)

@@ -23,10 +23,13 @@ from lpr.evaluation import (
     Share,
     calibration_error,
     distance,
+    evaluate,
     load_manifest,
     summarise,
 )
 from lpr.evaluation_report import diagram
+from lpr.session import make_eye
+from lpr.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,3 +161,15 @@ def test_the_command_counts_saves_failures_and_skips_what_is_no_picture(tmp_path
     ]
     assert cv2.imread(str(tmp_path / "failed" / failed[0])) is not None
     ElementTree.parse(tmp_path / "d.svg")
+
+
+def test_a_crop_goes_straight_to_the_ocr_however_wide(tmp_path: Path) -> None:
+    wide = cv2.resize(plate("AB123CD")[4:56, 4:196], (960, 260))
+    cv2.imwrite(str(tmp_path / "wide.png"), wide)
+    eye = make_eye(Settings(), video=False)
+    labelled = Labelled(tmp_path / "wide.png", "crop", None, "AB123CD")
+    ((outcome, _),) = evaluate(eye, [labelled], Sameness(), unreadable=lambda path: None)
+    assert outcome.right
+    looked_for = Labelled(tmp_path / "wide.png", "scene", None, "AB123CD")
+    ((other, _),) = evaluate(eye, [looked_for], Sameness(), unreadable=lambda path: None)
+    assert other.confidence != outcome.confidence

@@ -171,3 +171,15 @@ def test_boxes_that_are_nearly_alike_settle_on_what_most_of_them_say() -> None:
     eye = Eye(Jittered(), ByItsBox(), Rules())
     (one,) = eye.read(np.zeros((400, 600, 3), np.uint8))
     assert one.reading.plate == "AB123CD"
+
+
+def test_five_vehicles_in_view_are_five_reads(eye: Eye) -> None:
+    plates = ["AB123CD", "KLM482", "AC904XZ", "HJT726", "AD518PR"]
+    where = [(160, 250), (480, 250), (800, 250), (300, 480), (650, 480)]
+    picture = scene([(text, x, y) for text, (x, y) in zip(plates, where, strict=True)])
+    assert {one.reading.plate for one in eye.read(picture)} == set(plates)
+
+
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 1), (1, 1)])
+def test_a_picture_of_any_shape_is_looked_at(eye: Eye, shape: tuple[int, int]) -> None:
+    assert eye.read(np.full((*shape, 3), 90, np.uint8)) == []
