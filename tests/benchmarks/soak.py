@@ -61,6 +61,7 @@ def soak(seconds: float = 600.0, every: float = 20.0) -> dict[str, Any]:
                 time.sleep(1.0)
                 server.start()
             time.sleep(max(0.0, end - time.monotonic()))
+            assert looking.runs(), "the reader at the camera has ended"
             looking.stop()
             looking.deliver(server.address)
             said, _ = feeding.communicate(timeout=600)
@@ -73,6 +74,7 @@ def soak(seconds: float = 600.0, every: float = 20.0) -> dict[str, Any]:
         fed = plates(stored(server.data, "FED", epoch))
         assert fed == [f"A{number:06d}" for number in range(1, count + 1)], "fed ≠ stored"
         seen = stored(server.data, "CAM", *looking.epochs())
+        assert len(seen) > 1, "the reader at the camera saw nothing"
         told = [(one.read.sequence, one.read.plate) for one in seen]
         assert told == looking.sent(), "seen ≠ stored"
     return {"seconds": seconds, "kills": kills, "fed": len(fed), "seen": len(told), "lost": 0}
@@ -103,6 +105,9 @@ class _Looking:
                 stderr=subprocess.DEVNULL,
                 text=True,
             )
+
+    def runs(self) -> bool:
+        return self._process.poll() is None
 
     def stop(self) -> None:
         self._process.terminate()
