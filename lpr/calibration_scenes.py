@@ -1,7 +1,8 @@
 """Streets with plates of known text, drawn: what a model's confidence is fitted on.
 
-Always true here: picture number n of a seed is always the same; the streets are frames that no
-model was trained on, their own plates painted over, the plates are drawn by us, so no figure
+Always true here: picture number n of a seed is always the same; the streets are frames that the
+detector was not trained on (our OCR model saw them as scenery, and crops of their plates), their
+own plates painted over, the plates are drawn by us, so no figure
 measured on real plates is touched. Half the pictures are seen by a good camera, half by a poor one.
 Pictures are BGR, as everywhere outside lpr/training.
 """

@@ -25,6 +25,7 @@ from lpr.training import plates_camera, plates_styles
 from lpr.training.plates_faces import Face, StrokeFace, faces_in
 from lpr.training.plates_labels import ALPHABET, GRID, HEIGHT, REGIONS, SLOTS, WIDTH
 from lpr.training.plates_sheet import Picture
+from lpr.training.scenes import HELD_OUT
 
 SHARD = 4096
 """Pictures in a shard."""
@@ -102,6 +103,8 @@ def scenery_in(folder: Path | None) -> list[Picture]:
             marked.setdefault(row["file"], []).append((x, y, wide, high))
     pictures = []
     for file, boxes in sorted(marked.items()):
+        if file.startswith(HELD_OUT):
+            continue  # What calibration is fitted on.
         picture = cv2.imread(str(folder / file))
         if picture is None:
             continue

@@ -23,6 +23,7 @@ from lpr.training.ocr_pool import Shard, labels, store
 from lpr.training.plates_camera import spoil
 from lpr.training.plates_labels import GRID, HEIGHT, REGIONS, SLOTS, UNKNOWN, WIDTH
 from lpr.training.plates_sheet import Picture
+from lpr.training.scenes import HELD_OUT
 
 VIEWS = 8
 """Crops of a plate that the teacher is shown."""
@@ -54,6 +55,8 @@ def taught(frames: Path, teacher: LicensePlateRecognizer, seed: int, copies: int
     with (frames / "boxes.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     for row in rows:
+        if row["file"].startswith(HELD_OUT):
+            continue  # What calibration is fitted on.
         read = cv2.imread(str(frames / row["file"]))
         if read is None:
             continue
