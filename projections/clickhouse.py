@@ -10,7 +10,8 @@ import logging
 import queue
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 # How long the engine of a process that is just ending may keep its data path locked.
 _LOCKED_SECONDS = 20.0
 _opened: set[Path] = set()
+# What runs the second of two queries that are asked at the same time.
+_seconds = ThreadPoolExecutor(16, thread_name_prefix="clickhouse-second")
 
 # What goes wrong is said by those who ask, once, and without a plate.
 for _name in ("clickhouse_connect", "urllib3"):
@@ -132,9 +135,11 @@ class ClickHouse:
         """
         if self.embedded:
             _wait_for_lock(Path(self.options["path"]))
+        return Client(self._connect, database, self.cluster)
+
+    def _connect(self) -> Any:
         settings = _SETTINGS | (_CLUSTER_SETTINGS if self.cluster else {})
-        raw = clickhouse_connect.get_client(**self.options, tz_mode="aware", settings=settings)
-        return Client(raw, database, self.cluster)
+        return clickhouse_connect.get_client(**self.options, tz_mode="aware", settings=settings)
 
 
 def _wait_for_lock(path: Path) -> None:
@@ -164,8 +169,13 @@ def _wait_for_lock(path: Path) -> None:
 class Client:
     """What the projections need of a client: named statements, on one database at a time."""
 
-    def __init__(self, raw: Any, database: str | None = None, cluster: str = "") -> None:
-        self._raw = raw
+    def __init__(
+        self, connect: Callable[[], Any], database: str | None = None, cluster: str = ""
+    ) -> None:
+        self._connect = connect
+        self._raw = connect()
+        # For what is asked at the same time; made when it is first needed.
+        self._second: Any = None
         self.cluster = cluster
         self.use(database)
 
@@ -180,8 +190,26 @@ class Client:
 
     def rows(self, name: str, **parameters: Any) -> Sequence[Row]:
         """The result of a query, e.g. "queries/flows"."""
+        return self._rows(self._raw, name, parameters)
+
+    def _rows(self, raw: Any, name: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         text = statement(name, self.cluster)
-        return list(self._raw.query(text, parameters=parameters or None).result_rows)
+        return list(raw.query(text, parameters=dict(parameters) or None).result_rows)
+
+    @contextmanager
+    def meanwhile(self, name: str, **parameters: Any) -> Iterator[Future[Sequence[Row]]]:
+        """A query that is asked while others are: its result is there when the block ends.
+
+        Most of a small query's time is its planning, which takes one core: two take as long as one.
+        """
+        if self._second is None:
+            self._second = self._connect()
+        self._second.database = self._raw.database
+        asked = _seconds.submit(self._rows, self._second, name, parameters)
+        try:
+            yield asked
+        finally:
+            wait([asked])
 
     def named_rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """As `rows`, each with its columns' names."""
@@ -205,6 +233,8 @@ class Client:
     def close(self) -> None:
         """Closes the client."""
         self._raw.close()
+        if self._second is not None:
+            self._second.close()
 
 
 class Readers:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client, Row
-from projections.movements import passages_of
+from projections.movements import timelines_of
 from projections.requests import Filter, Span, by_format, filter_of, instant_of, limit_of, span_of
 from projections.travel import CLOCK_AHEAD, CLOCKS_APART, TOP_SPEED, Place, farthest, places
 from projections.visits import MISSED_EXIT, PassageOf
@@ -83,7 +83,7 @@ def clone_suspects(client: Client, hunt: Hunt) -> list[CloneSuspect]:
             "queries/wrong_clocks", plates=plates, ahead=CLOCK_AHEAD, **bounds
         )
     }
-    passages = passages_of(client, plates)
+    passages = {p: t.passages for p, t in timelines_of(client, plates).items()}
     suspects = []
     codes = list(known)
     for plate, first_at, second_at, here, there, metres, speed, proof, _ in rows:

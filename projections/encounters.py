@@ -19,7 +19,7 @@ import numpy as np
 
 from projections.clickhouse import Client
 from projections.flows import QUARTER
-from projections.movements import plain_passages
+from projections.movements import passages_of
 from projections.requests import (
     Filter,
     Span,
@@ -86,7 +86,7 @@ def companions_of(client: Client, travel: Travel) -> list[Companion]:
     """The most surprising first; then by encounters and plate."""
     passages = [
         p
-        for p in plain_passages(client, [travel.plate]).get(travel.plate, ())
+        for p in passages_of(client, travel.plate)
         if travel.span.start <= p.at < travel.span.end
         and (not travel.asked.checkpoints or p.checkpoint in travel.asked.checkpoints)
         and travel.asked.direction in (0, p.direction)

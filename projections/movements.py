@@ -1,8 +1,8 @@
 """Timelines: one plate's passages and visits, with what is odd about them.
 
-Always true here: ClickHouse gives the set of a plate's reads; what is a passage and a visit is said
-in visits.py, what is a misread in folding.py. A passage all of whose reads fold into another
-plate's is shown and counts for nothing else.
+Always true here: passages and visits come from ClickHouse's views, as visits.py reads them; what is
+a misread is said in folding.py. A passage all of whose reads fold into another plate's is shown and
+counts for nothing else.
 """
 
 from bisect import bisect_right
@@ -14,8 +14,8 @@ from projections.clickhouse import Client, Row
 from projections.clocks import Capture, went_back
 from projections.folding import SURE, Read, beside, folds, taken_in
 from projections.requests import EARLIEST, LATEST, Span
-from projections.travel import CLOCK_AHEAD, places, too_fast
-from projections.visits import PassageOf, Stay, note_missed, passages_in, visits_of
+from projections.travel import CLOCK_AHEAD, Place, places, too_fast
+from projections.visits import PassageOf, Stay, Timeline, passages_in, timeline_in
 from proto.ring.v1.events_pb2 import StoredRead
 from proto.ring.v1.investigation_pb2 import Fold, GetTimelineResponse, Passage, Visit
 from ring.store import EventLog, unseal
@@ -37,19 +37,29 @@ def timeline_of(
 
     Both in order of time.
     """
-    passages = plain_passages(client, [plate]).get(plate, [])
-    found = client.rows("queries/timeline_reads", plate=plate)
-    distinct = {(log_id, position): row for row in found for log_id, position in [row[5:7]]}
-    rows = sorted(distinct.values(), key=lambda row: (row[3], *row[5:7]))
-    reads = [Read(plate, *row[:7]) for row in rows]
-    members = _members(passages, reads)
-    folded = _folds(client, log, reads)
-    for number, indexes in members.items():
-        if indexes:
-            passages[number].until = max(reads[i].at for i in indexes)
-            passages[number].counts = not all(reads[i] in folded for i in indexes)
-    note_missed(passages)
-    _note_travel(client, passages)
+    with client.meanwhile("queries/timelines_of", plates=[plate]) as asked:
+        found = client.rows("queries/timeline_reads", plate=plate)
+        distinct = {(log_id, position): row for row in found for log_id, position in [row[5:7]]}
+        rows = sorted(distinct.values(), key=lambda row: (row[3], *row[5:7]))
+        reads = [Read(plate, *row[:7]) for row in rows]
+        folded = _folds(client, log, reads)
+        known = places(client)
+    timeline = _timeline(asked.result())
+    members = _members(timeline.passages, reads)
+    misread = {
+        timeline.passages[n].key
+        for n, indexes in members.items()
+        if indexes and all(reads[i] in folded for i in indexes)
+    }
+    if misread:
+        timeline = _timeline(
+            client.rows("queries/visits_without", plates=[plate], away=sorted(misread))
+        )
+        members = _members(timeline.passages, reads)
+    passages = timeline.passages
+    for p in passages:
+        p.counts = p.key not in misread
+    _note_travel(known, passages)
     within = [n for n, p in enumerate(passages) if span.start <= p.at < span.end]
     _note_captures(log, passages, rows, {n: members[n] for n in within})
     into = taken_in(folded, plate)
@@ -58,7 +68,7 @@ def timeline_of(
     away = {n: folded[own[n][0]] for n in within if not passages[n].counts}
     ids = _read_ids(log, [*chain.from_iterable(taken.values()), *away.values()])
     answer = GetTimelineResponse(
-        visits=[visit(s) for s in visits_of(passages) if s.overlaps(span.start, span.end)]
+        visits=[visit(s) for s in timeline.stays if s.overlaps(span.start, span.end)]
     )
     for n in within:
         passage = _passage(
@@ -71,18 +81,22 @@ def timeline_of(
     return answer
 
 
-def passages_of(client: Client, plates: Sequence[str]) -> dict[str, list[PassageOf]]:
-    """The passages of some plates, with what was missed between them; folds are not looked for."""
-    found = plain_passages(client, plates)
-    for passages in found.values():
-        note_missed(passages)
-    return found
+def timelines_of(client: Client, plates: Sequence[str]) -> dict[str, Timeline]:
+    """Passages and visits of some plates; folds are not looked for."""
+    rows = client.rows("queries/timelines_of", plates=plates)
+    return {plate: timeline_in(passages, visits) for plate, passages, visits in rows}
 
 
-def plain_passages(client: Client, plates: Sequence[str]) -> dict[str, list[PassageOf]]:
-    """The same without anomalies."""
-    rows = client.rows("queries/movements_of", plates=plates)
-    return {plate: passages_in(reads) for plate, reads in rows}
+def passages_of(client: Client, plate: str) -> list[PassageOf]:
+    """The passages of one plate, without anomalies."""
+    rows = client.rows("queries/passages_of", plate=plate)
+    return [p for _, passages in rows for p in passages_in(passages)]
+
+
+def _timeline(rows: Sequence[Row]) -> Timeline:
+    for _, passages, visits in rows:
+        return timeline_in(passages, visits)
+    return Timeline([], [])
 
 
 def _members(passages: Sequence[PassageOf], reads: Sequence[Read]) -> _Members:
@@ -119,12 +133,8 @@ def _folds(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[Read, R
     return folds(near)
 
 
-def _note_travel(client: Client, passages: Sequence[PassageOf]) -> None:
-    moving = [p for p in passages if p.counts]
-    if all(a.checkpoint == b.checkpoint for a, b in pairwise(moving)):
-        return
-    known = places(client)
-    for before, passage in pairwise(moving):
+def _note_travel(known: Mapping[str, Place], passages: Sequence[PassageOf]) -> None:
+    for before, passage in pairwise(p for p in passages if p.counts):
         here, there = known.get(before.checkpoint), known.get(passage.checkpoint)
         if here and there and too_fast(here, there, passage.at - before.until):
             passage.anomalies.append("impossible-travel")

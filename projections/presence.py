@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client
-from projections.movements import passages_of, visit
+from projections.movements import timelines_of, visit
 from projections.requests import EARLIEST, LATEST, duration_of, instant_of, limit_of
-from projections.visits import ENTRY, PassageOf, Stay, crossings_of, visits_of
+from projections.visits import Stay
 from proto.ring.v1.investigation_pb2 import (
     ListPresentRequest,
     ListPresentResponse,
@@ -57,8 +57,9 @@ def present_at(client: Client, moment: Moment) -> ListPresentResponse:
     if len(unsure) > _MOST_UNSURE:
         sure, first, unsure = _candidates(client, moment, past=True)
     found = []
-    for plate, passages in passages_of(client, [*(plate for _, plate in first), *unsure]).items():
-        stay = _stay_at(passages, moment)
+    looked_at = [*(plate for _, plate in first), *unsure]
+    for plate, timeline in timelines_of(client, looked_at).items():
+        stay = _stay_at(timeline.stays, moment)
         if stay and stay.entry:
             found.append((stay.entry.at, plate, stay))
     found.sort(key=lambda item: item[:2])
@@ -73,15 +74,13 @@ def present_at(client: Client, moment: Moment) -> ListPresentResponse:
     )
 
 
-def _stay_at(passages: Sequence[PassageOf], moment: Moment) -> Stay | None:
+def _stay_at(stays: Sequence[Stay], moment: Moment) -> Stay | None:
     """The visit that goes on at that time, where it began within the times asked for."""
-    crossings = [p for p in crossings_of(passages) if p.at <= moment.at]
-    if not crossings or crossings[-1].direction != ENTRY:
-        return None
-    entry = crossings[-1]
-    if not moment.earliest <= entry.at <= moment.latest:
-        return None
-    return next(s for s in visits_of(passages) if s.entry is entry)
+    for stay in stays:
+        entry = stay.entry
+        if entry and entry.at <= moment.at and (stay.ends is None or stay.ends > moment.at):
+            return stay if moment.earliest <= entry.at <= moment.latest else None
+    return None
 
 
 def _candidates(

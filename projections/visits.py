@@ -1,31 +1,32 @@
-"""Passages and visits, out of the set of a plate's reads.
+"""A plate's passages and visits, as the views of sql/schema/06_timelines.sql give them.
 
-Always true here: what comes out depends on the set alone, not on its order. A passage is reads at
-one checkpoint and direction, each at most 60 s after the one before; its time is its first read's,
-ties are broken by the read's id. A visit goes from an entry to the next exit; a passage of unknown
-direction, and one that is taken for a misread of another plate (`counts` is False), opens and
-closes none.
+Always true here: which reads are one passage and which passages one visit is decided there; what is
+told of them here is what was missed between visits, and how far what is known of one reaches.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import itemgetter
+from typing import Any
 
 ENTRY, EXIT = 1, 2
-_GAP = 60_000_000
 MISSED_ENTRY, MISSED_EXIT = "missed-entry", "missed-exit"
 
 
 @dataclass
 class PassageOf:
-    """One passage of a plate. Times in microseconds; until: its last read's."""
+    """One passage of a plate. Times in microseconds.
 
+    key: the first 64 bits of its first read's id; until: its last read's time; counts: False where
+    it is taken for a misread of another plate.
+    """
+
+    at: int
+    key: int
+    until: int
     checkpoint: str
     direction: int
-    at: int
     reads: int
-    until: int
     anomalies: list[str] = field(default_factory=list)
     counts: bool = True
 
@@ -50,43 +51,42 @@ class Stay:
         )
 
 
-def passages_in(reads: Iterable[tuple[str, int, int, int]]) -> list[PassageOf]:
-    """In order of time. A read: checkpoint, direction, microseconds, the key that orders ties."""
-    passages: list[tuple[int, int, PassageOf]] = []
-    place, until = ("", 0), 0
-    for checkpoint, direction, at, key in sorted(reads):
-        if (checkpoint, direction) == place and at <= until + _GAP:
-            passages[-1][2].reads += 1
-            passages[-1][2].until = at
-        else:
-            passages.append((at, key, PassageOf(checkpoint, direction, at, 1, at)))
-        place, until = (checkpoint, direction), at
-    return [passage for _, _, passage in sorted(passages, key=itemgetter(0, 1))]
+@dataclass(frozen=True)
+class Timeline:
+    """One plate's passages and visits, both in order of time."""
+
+    passages: list[PassageOf]
+    stays: list[Stay]
 
 
-def crossings_of(passages: Sequence[PassageOf]) -> list[PassageOf]:
-    """Those that tell whether the vehicle is inside."""
-    return [p for p in passages if p.counts and p.direction in (ENTRY, EXIT)]
+def passages_in(rows: Iterable[Sequence[Any]]) -> list[PassageOf]:
+    """What plate_passages has of one plate."""
+    return [PassageOf(*row) for row in rows]
 
 
-def note_missed(passages: Sequence[PassageOf]) -> None:
-    """Adds missed-exit to an entry after an entry, missed-entry to an exit after an exit."""
-    crossings = crossings_of(passages)
-    for before, passage in pairwise(crossings):
-        if before.direction == passage.direction:
-            passage.anomalies.append(MISSED_EXIT if passage.direction == ENTRY else MISSED_ENTRY)
+def timeline_in(
+    passages: Iterable[Sequence[Any]], visits: Iterable[Sequence[Sequence[Any]]]
+) -> Timeline:
+    """What timelines has of one plate, with what was missed between its visits.
+
+    missed-exit: an entry after an entry; missed-entry: an exit after an exit.
+    """
+    found = passages_in(passages)
+    known = {(p.at, p.key): p for p in found}
+    seen = [[known[row[0], row[1]] for row in visit] for visit in visits]
+    for before, visit in pairwise(seen):
+        if before[-1].direction == visit[0].direction == ENTRY:
+            visit[0].anomalies.append(MISSED_EXIT)
+        elif visit[0].direction == EXIT:
+            visit[0].anomalies.append(MISSED_ENTRY)
+    lasts = [None, *(visit[-1] for visit in seen)]
+    nexts = [*(visit[0] for visit in seen[1:]), None]
+    return Timeline(found, [_stay(*around) for around in zip(lasts, seen, nexts, strict=False)])
 
 
-def visits_of(passages: Sequence[PassageOf]) -> list[Stay]:
-    """In order of time."""
-    crossings = crossings_of(passages)
-    stays = []
-    for number, passage in enumerate(crossings):
-        before = crossings[number - 1] if number else None
-        next_ = crossings[number + 1] if number + 1 < len(crossings) else None
-        if passage.direction == ENTRY:
-            left = next_ if next_ and next_.direction == EXIT else None
-            stays.append(Stay(passage, left, passage.at, next_.at if next_ else None))
-        elif before is None or before.direction == EXIT:
-            stays.append(Stay(None, passage, before.at if before else None, passage.at))
-    return stays
+def _stay(before: PassageOf | None, visit: Sequence[PassageOf], after: PassageOf | None) -> Stay:
+    entry = visit[0] if visit[0].direction == ENTRY else None
+    left = visit[-1] if visit[-1].direction == EXIT else None
+    begins = entry or before
+    ends = left or after
+    return Stay(entry, left, begins.at if begins else None, ends.at if ends else None)

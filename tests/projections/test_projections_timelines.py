@@ -8,7 +8,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,12 +21,11 @@ from hypothesis import strategies as st
 from projections.clickhouse import ClickHouse, Client
 from projections.flows import flows_in, traffic_of
 from projections.follower import Projection
-from projections.movements import passages_of, timeline_of
+from projections.movements import timeline_of, timelines_of
 from projections.requests import EARLIEST, LATEST, Span
 from projections.schema import Databases
 from projections.search import page_of, search
 from projections.sightings import stretch
-from projections.visits import visits_of
 from proto.ring.v1.investigation_pb2 import (
     GetTimelineResponse,
     ListFlowsRequest,
@@ -93,6 +92,43 @@ def expected(reads: list[Seen], span: Span = WHOLE) -> GetTimelineResponse:
     return GetTimelineResponse(passages=passages, visits=visits)
 
 
+def reported(client: Client, plate: str) -> dict[str, list[tuple[Any, ...]]]:
+    """What the views for reports have of a plate."""
+    text = "SELECT * EXCEPT plate FROM {view:Identifier} WHERE plate = {plate:String}"
+    return {
+        view: client._raw.query(text, parameters={"view": view, "plate": plate}).result_rows
+        for view in ("passages", "visits")
+    }
+
+
+def to_report(reads: list[Seen]) -> dict[str, list[tuple[Any, ...]]]:
+    def at(read: Seen | None) -> datetime | None:
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=read.at) if read else None
+
+    names = {UNKNOWN: "unknown", ENTRY: "entry", EXIT: "exit"}
+    return {
+        "passages": [
+            (
+                at(p.first),
+                at(p.reads[-1]),
+                p.first.checkpoint,
+                names[p.first.direction],
+                len(p.reads),
+            )
+            for p in reference.passages(reads)
+        ],
+        "visits": [
+            (
+                at(v.entry),
+                at(v.exit),
+                v.entry.checkpoint if v.entry else "",
+                v.exit.checkpoint if v.exit else "",
+            )
+            for v in reference.visits(reads)
+        ],
+    }
+
+
 # Gaps at and around the 60 s that end a passage, ties, days apart, before 1970 as after.
 GAPS = st.sampled_from(
     [0, 0, 1, 30 * SECOND, 60 * SECOND, 60 * SECOND + 1, 3600 * SECOND, 40 * 3600 * SECOND]
@@ -130,6 +166,7 @@ def test_any_arrival_order_with_repeats_gives_the_timeline_of_the_captures(
     filled.apply()
 
     assert timeline_of(filled.client, filled.world.log, plate) == expected(reads)
+    assert reported(filled.client, plate) == to_report(reads)
     times = [T0 - 1, *(r.at for r in reads), at + 1]
     for _ in range(4):
         start, end = sorted(rng.choices(times, k=2))
@@ -242,9 +279,9 @@ def test_real_movements_backwards_and_in_pieces_give_the_answers_counted_elsewhe
     for start in range(0, len(reads), 5000):
         filled.world.store(reads[start : start + 5000])
         filled.apply(7000)
-    by_plate = passages_of(filled.client, sorted({r["plate"] for r in records}))
-    passages = [p for own in by_plate.values() for p in own]
-    visits = [(plate, v) for plate, own in by_plate.items() for v in visits_of(own)]
+    by_plate = timelines_of(filled.client, sorted({r["plate"] for r in records}))
+    passages = [p for own in by_plate.values() for p in own.passages]
+    visits = [(plate, v) for plate, own in by_plate.items() for v in own.stays]
     filled.client.close()
 
     assert len(passages) == answers["passages"]
