@@ -7,9 +7,10 @@ the next's. A count is kept only if every read that it was marked for lies in th
 Quarters, because every zone's hours begin at one. They are numbered from 1970.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from math import exp
 from operator import itemgetter
 from statistics import median
@@ -30,6 +31,8 @@ _HOUR = 3600
 _AT_ONCE, _WORTH_KEEPING = 5_000, 500
 # The quarters that a 32-bit time holds.
 _LAST_QUARTER = (1 << 32) // 900
+# Stretches of quarters that are counted each by itself.
+_FEW = 4
 _WEEKS = 4
 _CHANCE = 1e-5
 
@@ -90,6 +93,18 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
             for key in sorted(counts.keys() | usual.keys(), key=_BY_HOUR)
         ],
     )
+
+
+def kept_quarters(client: Client) -> range:
+    """The quarters of an hour that reads are kept of, first to last."""
+    first, last, checkpoints = client.rows("queries/flow_extent")[0]
+    return range(first, last + 1) if checkpoints else range(0)
+
+
+def count_ahead(client: Client, quarters: range) -> None:
+    """Counts and keeps the flows of some quarters of an hour, as far as they are not."""
+    bounds = {"first": quarters.start, "end": quarters.stop, "checkpoints": []}
+    _refresh(client, bounds, 1)
 
 
 def _flow(key: _Key, passages: int, usual: float | None, whole: Span) -> Flow:
@@ -158,7 +173,7 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
         "checkpoints": list(asked.checkpoints),
     }
     if begin < end:
-        live |= _refresh(client, bounds)
+        live |= _refresh(client, bounds, _WORTH_KEEPING)
         rows = client.rows(
             "queries/flows" if traffic.by_lane else "queries/flows_by_direction",
             live=sorted(live) or [("", -1)],
@@ -167,7 +182,7 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
             **bounds,
         )
         found = {(c, way, lane, hour): n for c, way, lane, hour, n in rows}
-    for checkpoint, quarter, counted in _count(client, sorted(live), span) if live else ():
+    for checkpoint, quarter, counted in _count_keys(client, live, span):
         hour = _hour_of(quarter * 900, traffic.zone)
         for lane, way, passages in counted:
             if asked.direction in (0, way):
@@ -176,21 +191,18 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
     return found
 
 
-def _refresh(client: Client, bounds: dict[str, object]) -> set[_Live]:
+def _refresh(client: Client, bounds: Mapping[str, object], worth_keeping: int) -> set[_Live]:
     """Counts and keeps what is worth it. Gives the quarters that are not kept."""
     here = {str(log): int(position) for log, position in client.rows("queries/positions")}
     marks = client.rows("queries/flow_marks", logs=list(here), pins=list(here.values()), **bounds)
     settled = {(c, q): seen for c, q, seen, known in marks if known}
-    if len(settled) < _WORTH_KEEPING:
+    if len(settled) < worth_keeping:
         settled = {}
     keys = sorted(settled, key=lambda k: (k[1], k[0]))
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
-        span = Span(some[0][1] * QUARTER, (some[-1][1] + 1) * QUARTER)
-        codes = sorted({c for c, _ in some})
-        # Where most of what lies between is asked for, all of it costs less than picking out.
-        dense = 4 * len(some) >= len(codes) * (some[-1][1] + 1 - some[0][1])
-        rows = _count(client, [] if dense else some, span, codes)
+        whole = Span(some[0][1] * QUARTER, (some[-1][1] + 1) * QUARTER)
+        rows = _count_keys(client, some, whole)
         counted = {(c, q): counts for c, q, counts in rows}
         _keep(client, [(q, c, settled[c, q], counted.get((c, q), [])) for c, q in some])
     return {(c, q) for c, q, *_ in marks if (c, q) not in settled}
@@ -210,6 +222,30 @@ def _keep(client: Client, rows: Sequence[tuple[int, str, int, _Counts]]) -> None
         }
     )
     client.insert("flow_counts", table)
+
+
+def _count_keys(
+    client: Client, keys: Collection[_Live], span: Span
+) -> list[tuple[str, int, _Counts]]:
+    """Passages of some checkpoints' quarters, as far as they lie in the span."""
+    found: list[tuple[str, int, _Counts]] = []
+    if not keys:
+        return found
+    quarters = sorted({q for _, q in keys})
+    gaps = [i for i, (a, b) in enumerate(pairwise(quarters), 1) if b > a + 1]
+    if len(gaps) > _FEW:
+        gaps = []
+    for first, end in pairwise([0, *gaps, len(quarters)]):
+        begin, last = quarters[first], quarters[end - 1]
+        some = sorted(k for k in keys if begin <= k[1] <= last)
+        codes = sorted({c for c, _ in some})
+        part = Span(max(span.start, begin * QUARTER), min(span.end, (last + 1) * QUARTER))
+        # Where most of what lies between is asked for, all of it costs less than picking out.
+        dense = 4 * len(some) >= len(codes) * (last + 1 - begin)
+        rows = _count(client, [] if dense else some, part, codes)
+        wanted = set(some)
+        found += [row for row in rows if (row[0], row[1]) in wanted]
+    return found
 
 
 def _count(

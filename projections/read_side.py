@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from projections.clickhouse import ClickHouse, ClickHouseError, Client, Readers
+from projections.counting import FlowCounter
 from projections.follower import Follower, Projection
 from projections.rebuild import Rebuild
 from projections.schema import Databases
@@ -34,6 +35,7 @@ class ReadSide:
         self._clickhouse = clickhouse
         self._follower: Follower | None = None
         self._readers: Readers | None = None
+        self._counter: FlowCounter | None = None
         self._health = "starting: opening ClickHouse"
         self._closing = threading.Event()
         # Rows a table, as counted last, by a thread that ClickHouse may keep waiting.
@@ -102,6 +104,8 @@ class ReadSide:
         self._follower = Follower(self.log, Projection(self.log, client, live))
         self._follower.start()
         self._readers = readers
+        self._counter = FlowCounter(readers)
+        self._counter.start()
 
     def _is_of_another_log(self, client: Client, live: str) -> bool:
         """Its rows came from a log that was replaced, by a restore for instance."""
@@ -164,6 +168,8 @@ class ReadSide:
         self._closing.set()
         if self._follower is not None:
             self._follower.stop()
+        if self._counter is not None:
+            self._counter.stop()
         with self.rebuilding:
             if self._readers is not None:
                 self._readers.close()
