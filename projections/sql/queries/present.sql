@@ -4,40 +4,48 @@
 -- the plate is given to be looked at by itself.
 --
 -- past: from the reads themselves, because there are too many later ones.
+--
+-- key: the plate's up to 12 characters as one number, in the plates' order: numbers are told apart
+-- several times as fast as texts.
 WITH
+    k -> toString(toStringCutToZero(reinterpretAsFixedString(byteSwap(k)))) AS plate_of,
     fromUnixTimestamp64Micro({at:Int64}, 'UTC') AS asked,
     fromUnixTimestamp64Micro({earliest:Int64}, 'UTC') AS earliest,
     fromUnixTimestamp64Micro({latest:Int64}, 'UTC') AS latest,
     toIntervalMicrosecond({slack:Int64}) AS slack
 SELECT
     countIf(NOT unsure),
-    groupArraySortedIf({rows:UInt32})((toUnixTimestamp64Micro(entry), plate), NOT unsure),
-    groupArrayIf({most:UInt32})(plate, unsure)
+    arrayMap(
+        p -> (p.1, plate_of(p.2)),
+        groupArraySortedIf({rows:UInt32})((toUnixTimestamp64Micro(entry), key), NOT unsure)
+    ),
+    arrayMap(k -> plate_of(k), groupArrayIf({most:UInt32})(key, unsure))
 FROM
 (
     SELECT
-        plate, entry, exit,
+        key, entry, exit,
         greatest(entry, exit) > asked
             OR abs(toUnixTimestamp64Micro(entry) - toUnixTimestamp64Micro(exit)) <= {slack:Int64}
             OR entry <= earliest + slack
             OR entry > latest AS unsure
     FROM
     (
-        SELECT plate, max(last_entry) AS entry, max(last_exit) AS exit
+        SELECT
+            byteSwap(reinterpretAsUInt128(toFixedString(plate, 16))) AS key,
+            max(last_entry) AS entry,
+            max(last_exit) AS exit
         FROM plates
         WHERE NOT {past:Bool} AND greatest(last_entry, last_exit) >= earliest
-        GROUP BY plate
+        GROUP BY key
         UNION ALL
         SELECT
-            plate,
+            byteSwap(reinterpretAsUInt128(toFixedString(plate, 16))) AS key,
             maxIf(captured_at, direction = 'entry') AS entry,
             maxIf(captured_at, direction = 'exit') AS exit
         FROM sightings_by_checkpoint
         WHERE {past:Bool} AND captured_at >= earliest AND captured_at <= asked
-        GROUP BY plate
+        GROUP BY key
     )
     WHERE greatest(entry, exit) > asked
         OR (entry >= earliest AND entry <= latest + slack AND entry + slack >= exit)
-)
--- The plates lie in order: half the work.
-SETTINGS optimize_aggregation_in_order = 1;
+);
