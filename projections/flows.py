@@ -10,16 +10,17 @@ Quarters, because every zone's hours begin at one. They are numbered from 1970.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from math import exp
-from operator import itemgetter
 from statistics import median
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from projections.clickhouse import Client
+from projections.clickhouse import Client, Row
 from projections.requests import Filter, Span, filter_of, span_of
 from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest, ListFlowsResponse
 
@@ -35,10 +36,11 @@ _LAST_QUARTER = (1 << 32) // 900
 _FEW = 4
 _WEEKS = 4
 _CHANCE = 1e-5
+# No checkpoint's quarter; an empty list has no type.
+_NONE = [("", -1)]
 
-# (checkpoint, direction, lane, hour in seconds since 1970)
-_Key = tuple[str, int, str, int]
-_BY_HOUR = itemgetter(3, 0, 1, 2)
+# (hour in seconds since 1970, checkpoint, direction, lane)
+_Key = tuple[int, str, int, str]
 _Live = tuple[str, int]
 # (lane, direction, passages)
 _Counts = Sequence[tuple[str, int, int]]
@@ -80,7 +82,7 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
         since = max(kept.start - (_WEEKS * 7 * 24 + 2) * _HOUR * _SECOND, first * QUARTER)
         counts = _counts(client, replace(traffic, span=Span(since, kept.end)), codes)
         usual = _usual(counts, traffic.zone, kept, first * 900)
-        counts = {k: n for k, n in counts.items() if k[3] * _SECOND >= kept.start - _HOUR * _SECOND}
+        counts = {k: n for k, n in counts.items() if k[0] * _SECOND >= kept.start - _HOUR * _SECOND}
         if kept.start % (_HOUR * _SECOND) or since != kept.start:
             counts = _counts(client, replace(traffic, span=kept), codes)
     else:
@@ -90,7 +92,7 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
         time_zone=str(traffic.zone),
         flows=[
             _flow(key, counts.get(key, 0), usual.get(key), whole)
-            for key in sorted(counts.keys() | usual.keys(), key=_BY_HOUR)
+            for key in sorted(counts | usual if usual else counts)
         ],
     )
 
@@ -108,12 +110,12 @@ def count_ahead(client: Client, quarters: range) -> None:
 
 
 def _flow(key: _Key, passages: int, usual: float | None, whole: Span) -> Flow:
-    checkpoint, direction, lane, hour = key
+    hour, checkpoint, direction, lane = key
     flow = Flow(
         checkpoint=checkpoint,
         direction=direction,  # type: ignore[arg-type]
         lane=lane,
-        hour=Timestamp(seconds=hour),
+        hour=_stamp(hour),
         passages=passages,
     )
     if usual is not None:
@@ -121,6 +123,12 @@ def _flow(key: _Key, passages: int, usual: float | None, whole: Span) -> Flow:
         inside = whole.start <= hour * _SECOND and (hour + _HOUR) * _SECOND <= whole.end
         flow.unusual_drop = inside and passages < usual / 2 and poisson(passages, usual) < _CHANCE
     return flow
+
+
+@lru_cache(maxsize=2048)
+def _stamp(hour: int) -> Timestamp:
+    # A message that is set from another copies it.
+    return Timestamp(seconds=hour)
 
 
 def poisson(most: int, mean: float) -> float:
@@ -146,13 +154,13 @@ def _usual(counts: dict[_Key, int], zone: ZoneInfo, kept: Span, first: int) -> d
         if before:
             hours[at] = before
         at = _hour_of(at + _HOUR, zone)
-    places = {key[:3] for key in counts}
+    places = {key[1:] for key in counts}
     found = {}
     for at, before in hours.items():
         for place in places:
-            value = median(counts.get((*place, then), 0) for then in before)
-            if value or (*place, at) in counts:
-                found[(*place, at)] = float(value)
+            value = median(counts.get((then, *place), 0) for then in before)
+            if value or (at, *place) in counts:
+                found[(at, *place)] = float(value)
     return found
 
 
@@ -167,32 +175,46 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
     edges = {q for q in edges if not begin <= q < end}
     live: set[_Live] = {(c, q) for c in codes for q in edges}
     found: dict[_Key, int] = {}
-    bounds = {
+    bounds: dict[str, Any] = {
         "first": min(max(begin, 0), _LAST_QUARTER),
         "end": min(max(end, 0), _LAST_QUARTER),
         "checkpoints": list(asked.checkpoints),
     }
     if begin < end:
-        live |= _refresh(client, bounds, _WORTH_KEEPING)
-        rows = client.rows(
-            "queries/flows" if traffic.by_lane else "queries/flows_by_direction",
-            live=sorted(live) or [("", -1)],
-            direction=asked.direction,
-            zone=str(traffic.zone),
-            **bounds,
-        )
-        found = {(c, way, lane, hour): n for c, way, lane, hour, n in rows}
+        name = "queries/flows" if traffic.by_lane else "queries/flows_by_direction"
+        asking: dict[str, Any] = {"direction": asked.direction, "zone": str(traffic.zone), **bounds}
+        # Mostly everything is counted: then this is the answer.
+        with client.meanwhile(name, live=_NONE, **asking) as counted_before:
+            open_, changed = _refresh(client, bounds, _WORTH_KEEPING)
+        found = _by_key(counted_before.result())
+        if changed:
+            # The hours from the first that changed to the last are added up again.
+            hours = [_hour_of(q * 900, traffic.zone) for q in (min(changed), max(changed))]
+            asking["first"] = max(bounds["first"], hours[0] // 900)
+            asking["end"] = min(bounds["end"], (hours[1] + _HOUR) // 900)
+            found = {k: n for k, n in found.items() if not hours[0] <= k[0] <= hours[1]}
+            found |= _by_key(client.rows(name, live=sorted(open_) or _NONE, **asking))
+            live |= open_
     for checkpoint, quarter, counted in _count_keys(client, live, span):
         hour = _hour_of(quarter * 900, traffic.zone)
         for lane, way, passages in counted:
             if asked.direction in (0, way):
-                key = (checkpoint, way, lane if traffic.by_lane else "", hour)
+                key = (hour, checkpoint, way, lane if traffic.by_lane else "")
                 found[key] = found.get(key, 0) + passages
     return found
 
 
-def _refresh(client: Client, bounds: Mapping[str, object], worth_keeping: int) -> set[_Live]:
-    """Counts and keeps what is worth it. Gives the quarters that are not kept."""
+def _by_key(rows: Sequence[Row]) -> dict[_Key, int]:
+    return {(hour, c, way, lane): n for c, way, lane, hour, n in rows}
+
+
+def _refresh(
+    client: Client, bounds: Mapping[str, object], worth_keeping: int
+) -> tuple[set[_Live], set[int]]:
+    """Counts and keeps what is worth it.
+
+    Gives the checkpoints' quarters that are not kept, and the quarters in which any was not.
+    """
     here = {str(log): int(position) for log, position in client.rows("queries/positions")}
     marks = client.rows("queries/flow_marks", logs=list(here), pins=list(here.values()), **bounds)
     settled = {(c, q): seen for c, q, seen, known in marks if known}
@@ -205,7 +227,7 @@ def _refresh(client: Client, bounds: Mapping[str, object], worth_keeping: int) -
         rows = _count_keys(client, some, whole)
         counted = {(c, q): counts for c, q, counts in rows}
         _keep(client, [(q, c, settled[c, q], counted.get((c, q), [])) for c, q in some])
-    return {(c, q) for c, q, *_ in marks if (c, q) not in settled}
+    return {(c, q) for c, q, *_ in marks if (c, q) not in settled}, {q for _, q, *_ in marks}
 
 
 def _keep(client: Client, rows: Sequence[tuple[int, str, int, _Counts]]) -> None:
@@ -255,7 +277,7 @@ def _count(
     rows = client.rows(
         "queries/count_flows",
         whole=not keys,
-        keys=list(keys) or [("", -1)],
+        keys=list(keys) or _NONE,
         checkpoints=list(checkpoints),
         start=span.start,
         end=span.end,

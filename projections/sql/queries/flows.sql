@@ -15,4 +15,5 @@ FROM
 )
 ARRAY JOIN latest AS count
 WHERE {direction:Int8} = 0 OR way = {direction:Int8}
-GROUP BY checkpoint, way, lane, hour;
+GROUP BY checkpoint, way, lane, hour
+ORDER BY hour, checkpoint, way, lane;

@@ -28,4 +28,5 @@ FROM
         GROUP BY quarter, checkpoint
     )
     GROUP BY checkpoint, hour
-);
+)
+ORDER BY hour, checkpoint, way;
