@@ -5,17 +5,29 @@ no misreads, between whose checkpoints no vehicle gets in that time; reads whose
 prove nothing. To be inside twice without an exit between is a hint, because exits are missed.
 
 It is enough to look at reads that follow each other: where any two are too far apart for the time
-between them, so are two neighbours among those between (the triangle inequality).
+between them, so are two neighbours among those between (the triangle inequality). A read whose
+clock was wrong is left out before neighbours are told, or it would hide those beside it. A proof
+belongs to the range that its second read lies in, so that ranges side by side have each once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client, Row
 from projections.movements import timelines_of
-from projections.requests import Filter, Span, by_format, filter_of, instant_of, limit_of, span_of
+from projections.requests import (
+    EARLIEST,
+    Filter,
+    Span,
+    by_format,
+    filter_of,
+    instant_of,
+    limit_of,
+    span_of,
+)
 from projections.travel import CLOCK_AHEAD, CLOCKS_APART, TOP_SPEED, Place, farthest, places
 from projections.visits import MISSED_EXIT, PassageOf
 from proto.ring.v1.common_pb2 import TimeRange
@@ -23,9 +35,16 @@ from proto.ring.v1.investigation_pb2 import CloneSuspect, ListCloneSuspectsReque
 from ring.errors import InvalidRequest
 from ring.values import from_micros
 
-_DAY = 86_400 * 1_000_000
+_SECOND = 1_000_000
+_DAY = 86_400 * _SECOND
 _LONGEST = 92 * _DAY
 _SURE = 0.8
+# Plates a statement; more rows than a statement has.
+_AT_ONCE, _EVERY = 1_000, 2**31
+
+_Item = TypeVar("_Item")
+# Plate, two reads' times, the numbers of their checkpoints, metres, km/h, whether it is a proof.
+_Pair = Row
 
 
 @dataclass(frozen=True)
@@ -72,63 +91,98 @@ def clone_suspects(client: Client, hunt: Hunt) -> list[CloneSuspect]:
     known = places(client)
     if hunt.asked.checkpoints:
         known = {c: known[c] for c in hunt.asked.checkpoints if c in known}
-    rows = _pairs(client, hunt, known)
-    if not rows:
-        return []
-    plates = sorted({row[0] for row in rows})
-    bounds = {"start": hunt.span.start, "end": hunt.span.end}
-    wrong = {
-        (plate, at)
-        for plate, at in client.rows(
-            "queries/wrong_clocks", plates=plates, ahead=CLOCK_AHEAD, **bounds
-        )
-    }
-    passages = {p: t.passages for p, t in timelines_of(client, plates).items()}
-    suspects = []
-    codes = list(known)
-    for plate, first_at, second_at, here, there, metres, speed, proof, _ in rows:
-        if (plate, first_at) in wrong or (plate, second_at) in wrong:
-            continue
-        first = _passage_at(passages.get(plate, ()), codes[here - 1], first_at)
-        second = _passage_at(passages.get(plate, ()), codes[there - 1], second_at)
-        # What came between the two questions may be in one of them alone.
-        if first is None or second is None:
-            continue
-        twice = MISSED_EXIT in second.anomalies
-        if proof or twice:
-            suspects.append(
-                CloneSuspect(
-                    plate=plate,
-                    first=_message(first),
-                    second=_message(second),
-                    implied_speed_kmh=speed,
-                    distance_km=metres / 1000,
-                    hint=not proof,
-                    inside_twice=twice,
+    # Some will be dropped: wrong clocks, an exit that was not sure enough to be a proof.
+    rows = 3 * hunt.limit
+    while True:
+        pairs, all_ = _pairs(client, hunt, known, rows)
+        suspects = _suspects(client, hunt, list(known), pairs)
+        if all_ or len(suspects) == hunt.limit:
+            return suspects
+        rows *= 4
+
+
+def _suspects(
+    client: Client, hunt: Hunt, codes: Sequence[str], pairs: Sequence[_Pair]
+) -> list[CloneSuspect]:
+    """The first of them, as many as are asked for, that the plates' passages bear out."""
+    suspects: list[CloneSuspect] = []
+    for some in _stretches(pairs, hunt.limit):
+        timelines = timelines_of(client, sorted({pair[0] for pair in some}))
+        passages = {plate: timeline.passages for plate, timeline in timelines.items()}
+        for plate, first_at, second_at, here, there, metres, speed, proof in some:
+            first = _passage_at(passages.get(plate, ()), codes[here - 1], first_at)
+            second = _passage_at(passages.get(plate, ()), codes[there - 1], second_at)
+            # What came between the two questions may be in one of them alone. Sure reads of one
+            # passage may lie far apart, with less sure ones between.
+            if first is None or second is None or first is second:
+                continue
+            twice = MISSED_EXIT in second.anomalies
+            if proof or twice:
+                suspects.append(
+                    CloneSuspect(
+                        plate=plate,
+                        first=_message(first),
+                        second=_message(second),
+                        implied_speed_kmh=speed,
+                        distance_km=metres / 1000,
+                        hint=not proof,
+                        inside_twice=twice,
+                    )
                 )
-            )
+        if len(suspects) >= hunt.limit:
+            break
     return suspects[: hunt.limit]
 
 
-def _pairs(client: Client, hunt: Hunt, known: Mapping[str, Place]) -> Sequence[Row]:
-    return client.rows(
-        "queries/clones",
-        start=hunt.span.start,
-        end=hunt.span.end,
-        codes=list(known),
-        numbers=list(range(1, len(known) + 1)),
-        latitudes=[latitude for latitude, _ in known.values()],
-        longitudes=[longitude for _, longitude in known.values()],
-        # Whoever takes longer than this between any two was not too fast.
-        farthest=int(max(farthest(known) / hunt.top_speed * 3600, 1) * 1_000_000) + 1_000_000,
-        top_speed=hunt.top_speed,
-        clocks_apart=CLOCKS_APART,
-        hints=hunt.hints,
-        format=hunt.asked.expression,
-        min_confidence=hunt.asked.min_confidence,
-        # Some will be dropped: wrong clocks, an exit that was not sure enough to be a proof.
-        rows=3 * hunt.limit,
-    )
+def _pairs(
+    client: Client, hunt: Hunt, known: Mapping[str, Place], rows: int
+) -> tuple[list[_Pair], bool]:
+    """The first of them, about so many, in order; and whether these are all."""
+    # Whoever takes longer than this between any two was not too fast.
+    longest = int(max(farthest(known) / hunt.top_speed * 3600, 1) * _SECOND) + _SECOND
+    since = max(hunt.span.start - longest, EARLIEST)
+    question = {
+        "since": since,
+        "start": hunt.span.start,
+        "end": hunt.span.end,
+        "codes": list(known),
+        "numbers": list(range(1, len(known) + 1)),
+        "latitudes": [latitude for latitude, _ in known.values()],
+        "longitudes": [longitude for _, longitude in known.values()],
+        "farthest": longest,
+        "top_speed": hunt.top_speed,
+        "clocks_apart": CLOCKS_APART,
+        "ahead": CLOCK_AHEAD,
+        "hints": hunt.hints,
+        "format": hunt.asked.expression,
+        "min_confidence": hunt.asked.min_confidence,
+    }
+    found = client.rows("queries/clones", plates=[], rows=rows, **question)
+    all_ = len(found) < rows
+    wrong: set[str] = set()
+    for plates in _stretches(sorted({pair[0] for pair in found}), _AT_ONCE):
+        clocks = client.rows(
+            "queries/wrong_clocks", plates=plates, start=since, end=hunt.span.end, ahead=CLOCK_AHEAD
+        )
+        wrong.update(plate for (plate,) in clocks)
+    pairs = [pair for pair in found if pair[0] not in wrong]
+    for plates in _stretches(sorted(wrong), _AT_ONCE):
+        pairs += client.rows("queries/clones", plates=plates, rows=_EVERY, **question)
+    pairs.sort(key=_rank)
+    if not all_:
+        # What comes after the last that was given may come after others that were not.
+        pairs = [pair for pair in pairs if _rank(pair) <= _rank(found[-1])]
+    return pairs, all_
+
+
+def _rank(pair: _Pair) -> tuple[bool, float, str, int]:
+    """As the query puts them in order."""
+    plate, first_at, _, _, _, _, speed, proof = pair
+    return not proof, -speed, plate, first_at
+
+
+def _stretches(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:
+    return (items[n : n + most] for n in range(0, len(items), most))
 
 
 def _passage_at(passages: Sequence[PassageOf], checkpoint: str, at: int) -> PassageOf | None:

@@ -291,6 +291,81 @@ def test_a_hint_is_no_proof_and_comes_when_asked_for(filled: Filled) -> None:
     assert not clone_suspects(filled.client, hunt_of(request, Timestamp()))
 
 
+def suspects_of(filled: Filled, start: int, end: int, **question: Any) -> list[tuple[str, int]]:
+    """Plates, and when the second passage was."""
+    filled.apply()
+    request = pb.ListCloneSuspectsRequest(range=range_of(start, end), **question)
+    found = clone_suspects(filled.client, hunt_of(request, Timestamp()))
+    return [(s.plate, micros(s.second.at)) for s in found]
+
+
+def test_wrong_clocks_hide_no_clone(filled: Filled) -> None:
+    at = T0 - 300 * DAY
+    for n in range(8):
+        # Faster than the clone.
+        filled.world.see(
+            Seen(f"AHEAD{n:02}", at, "A"),
+            Seen(f"AHEAD{n:02}", at + 30 * SECOND, "B", received_at=at - MINUTE),
+        )
+    filled.world.see(
+        Seen("CLONED1", at, "A"),
+        # The clock was wrong of what lies between.
+        Seen("CLONED1", at + 20 * SECOND, "C", received_at=at - MINUTE),
+        Seen("CLONED1", at + MINUTE, "B"),
+    )
+    for limit in (1, 100):
+        found = suspects_of(filled, at - HOUR, at + HOUR, limit=limit)
+        assert found == [("CLONED1", at + MINUTE)]
+
+
+def test_a_clone_across_the_edge_of_the_range_belongs_to_its_second_passage(filled: Filled) -> None:
+    edge = T0 - 310 * DAY
+    filled.world.see(
+        Seen("CLONED2", edge - MINUTE, "A"),
+        Seen("CLONED2", edge, "B"),
+        # Of a hint both are in the range.
+        Seen("TWICE02", edge - MINUTE, "A"),
+        Seen("TWICE02", edge + HOUR, "B"),
+    )
+    hints = {"include_hints": True}
+    assert suspects_of(filled, edge - HOUR, edge, **hints) == []
+    assert suspects_of(filled, edge, edge + DAY, **hints) == [("CLONED2", edge)]
+    assert suspects_of(filled, edge - HOUR, edge + DAY, **hints) == [
+        ("CLONED2", edge),
+        ("TWICE02", edge + HOUR),
+    ]
+
+
+def test_a_passage_of_unknown_direction_hides_no_hint(filled: Filled) -> None:
+    at = T0 - 320 * DAY
+    filled.world.see(
+        Seen("TWICE03", at, "A"),
+        Seen("TWICE03", at + HOUR, "C", UNKNOWN),
+        Seen("TWICE03", at + 2 * HOUR, "B"),
+    )
+    # These left, though no proof could be made of their exits: they hide nobody either.
+    for n in range(8):
+        filled.world.see(
+            Seen(f"LEFT{n:03}", at, "A"),
+            Seen(f"LEFT{n:03}", at + MINUTE, "A", EXIT, confidence=0.5),
+            Seen(f"LEFT{n:03}", at + HOUR, "B"),
+        )
+    for limit in (1, 100):
+        found = suspects_of(filled, at - HOUR, at + DAY, limit=limit, include_hints=True)
+        assert found == [("TWICE03", at + 2 * HOUR)]
+
+
+def test_less_sure_reads_join_two_sure_ones_to_one_entry(filled: Filled) -> None:
+    at = T0 - 330 * DAY
+    filled.world.see(
+        Seen("TWICE04", at - HOUR, "A"),
+        Seen("TWICE04", at, "A"),
+        Seen("TWICE04", at + 50 * SECOND, "A", confidence=0.5),
+        Seen("TWICE04", at + 100 * SECOND, "A"),
+    )
+    assert suspects_of(filled, at - 2 * HOUR, at + DAY, include_hints=True) == [("TWICE04", at)]
+
+
 def test_hours_are_the_citys_and_a_blind_reader_stands_out(filled: Filled) -> None:
     zone = ZoneInfo("Asia/Kolkata")
     monday = datetime(2025, 3, 3, 9, tzinfo=zone)

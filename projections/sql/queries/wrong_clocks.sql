@@ -1,5 +1,5 @@
--- Reads of some plates whose reader's clock was wrong: captured after they were received.
-SELECT plate, toUnixTimestamp64Micro(captured_at)
+-- Which of some plates have a read whose reader's clock was wrong: captured after it was received.
+SELECT DISTINCT plate
 FROM sightings
 WHERE plate IN {plates:Array(String)}
     AND captured_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')

@@ -667,7 +667,9 @@ class ListCloneSuspectsRequest(_message.Message):
     def purpose(self) -> _common_pb2.Purpose: ...
     @_builtins.property
     def range(self) -> _common_pb2.TimeRange:
-        """Without a start: the day before its end; without an end: up to now. At most 92 days."""
+        """Without a start: the day before its end; without an end: up to now. At most 92 days. The
+        second passage lies in it; the first may lie before, unless the pair is but a hint.
+        """
 
     @_builtins.property
     def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
