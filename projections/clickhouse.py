@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from projections.parameters import in_pieces
 from projections.statements import statement, statements
 from ring.errors import InvalidRequest, Unavailable
 
@@ -193,8 +194,7 @@ class Client:
         return self._rows(self._raw, name, parameters)
 
     def _rows(self, raw: Any, name: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
-        text = statement(name, self.cluster)
-        return list(raw.query(text, parameters=dict(parameters) or None).result_rows)
+        return list(self._ask(raw, name, parameters).result_rows)
 
     @contextmanager
     def meanwhile(self, name: str, **parameters: Any) -> Iterator[Future[Sequence[Row]]]:
@@ -213,9 +213,11 @@ class Client:
 
     def named_rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """As `rows`, each with its columns' names."""
-        text = statement(name, self.cluster)
-        result = self._raw.query(text, parameters=parameters or None)
-        return list(result.named_results())
+        return list(self._ask(self._raw, name, parameters).named_results())
+
+    def _ask(self, raw: Any, name: str, parameters: Mapping[str, Any]) -> Any:
+        text, fitting = in_pieces(statement(name, self.cluster), parameters)
+        return raw.query(text, parameters=fitting or None)
 
     def run(self, name: str, **parameters: Any) -> None:
         """Executes the statements of a file, which have no result."""

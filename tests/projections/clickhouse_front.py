@@ -4,11 +4,11 @@
 
 No ClickHouse server comes with a package index, but its engine does. This process has the engine's
 data in FOLDER open, prints the port that it listens on, and answers as a server does: statements
-in the body, in `query`, or in a form; `param_*`, `database`, settings; compressed both ways; errors
-with their code in a header. Its one user is that of the environment variable FRONT_USER
-(name:password). It obeys lines on its standard input: "slow SECONDS", after which every statement
-takes that much longer, "refuse CODE", after which every one is refused, and "well". It ends with
-its standard input, or when killed.
+in the body, in `query`, or in a form; `param_*`, `database`, settings; compressed both ways; no
+field longer than a server takes; errors with their code in a header. Its one user is that of the
+environment variable FRONT_USER (name:password). It obeys lines on its standard input: "slow
+SECONDS", after which every statement takes that much longer, "refuse CODE", after which every one
+is refused, and "well". It ends with its standard input, or when killed.
 
 It is also the one server of the cluster `city`, of one shard: Distributed tables work as on any.
 What needs Keeper can't be had: ON CLUSTER and Replicated are taken out of a statement.
@@ -27,6 +27,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ _CLUSTER = """<clickhouse><tcp_port>9000</tcp_port><remote_servers><city><shard>
 <replica><host>127.0.0.1</host><port>9000</port></replica>
 </shard></city></remote_servers></clickhouse>"""
 _CODE = re.compile(r"Code: (\d+)")
+# http_max_field_value_size, bytes. A server reads it from its own default profile, before it knows
+# the user and the request's settings.
+_LONGEST_FIELD = 131_072
 _STATUS = {"516": 403, "497": 403, "60": 404, "81": 404, "62": 400}
 _PACK = {
     "lz4": lz4.frame.compress,
@@ -87,7 +91,7 @@ class Request(BaseHTTPRequestHandler):
             time.sleep(self.server.slow)
             if self.server.refuses:
                 raise RefusedError(f"Code: {self.server.refuses}. DB::Exception: as it was told")
-            asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+            asked = _fields(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
             query_id = asked.get("query_id", query_id)
             if self.headers.get_content_type() == "multipart/form-data":
                 asked.update(self._form(body))
@@ -98,7 +102,9 @@ class Request(BaseHTTPRequestHandler):
             found = _CODE.search(text)
             code = found[1] if found else "1002"
             headers["X-ClickHouse-Exception-Code"] = code
-            text = f"{text[text.find('Code:') :].strip()} (version 0.0.0.0 (front))\n"
+            if isinstance(error, RuntimeError):
+                text = text[text.find("Code:") :].strip()
+            text = f"{text} (version 0.0.0.0 (front))\n"
             self._send(_STATUS.get(code, 500), text.encode(), headers)
             return
         summary = {"read_rows": str(result.rows_read()), "written_rows": "0"}
@@ -141,12 +147,13 @@ class Request(BaseHTTPRequestHandler):
     def _form(self, body: bytes) -> dict[str, str]:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         form = email.message_from_bytes(head + body, policy=email.policy.HTTP)
-        return {
-            str(part.get_param("name", header="Content-Disposition")): part.get_payload(
-                decode=True
-            ).decode()
+        return _fields(
+            (
+                str(part.get_param("name", header="Content-Disposition")),
+                part.get_payload(decode=True).decode(),
+            )
             for part in form.iter_parts()
-        }
+        )
 
     def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
         # In one piece: the answer's head and body must not wait for each other on the way.
@@ -217,6 +224,15 @@ class Front(ThreadingHTTPServer):
                 return handle.query(statement, "TabSeparated", params=parameters), ""
         finally:
             handle.close()
+
+
+def _fields(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    fields = dict(pairs)
+    if any(len(value.encode()) > _LONGEST_FIELD for value in fields.values()):
+        raise RefusedError(
+            "Poco::Exception. Code: 1000, e.code() = 0, HTML Form Exception: Field value too long"
+        )
+    return fields
 
 
 def _quoted(text: str) -> str:
