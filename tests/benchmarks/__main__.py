@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import video, worth_it
+from tests.benchmarks import accuracy, video, worth_it
 from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
 from tests.benchmarks.faults import backlog, faults, outages
 from tests.benchmarks.investigations import investigations
@@ -18,9 +19,8 @@ from tests.benchmarks.latency import latency
 from tests.benchmarks.matching import matching
 from tests.benchmarks.postgres import plain_design, postgres
 from tests.benchmarks.questions import table_of
-from tests.benchmarks.reading import ocr_alone, without_plates
+from tests.benchmarks.reading import ocr_alone
 from tests.benchmarks.soak import soak
-from tests.conftest import SHARED_DATA
 
 
 def _compared(name: str, limit: float, result: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,6 @@ def main() -> None:
     for name, measure in (
         ("matching against 1,000,000 entries", matching),
         ("reader: the OCR alone", ocr_alone),
-        ("reader: pictures without a plate", lambda: without_plates(SHARED_DATA)),
         ("reader: 1280 × 720, one plate in view", video.speed),
         ("reader: a drawn checkpoint", lambda: video.checkpoint(options.vehicles)),
         ("reader: memory", lambda: video.memory(options.frames, options.frames // 10)),
@@ -108,12 +107,15 @@ def main() -> None:
     ):
         with console.status(name):
             report({"benchmark": name, **measure()})
+    with console.status("reader: accuracy"):
+        accurate = accuracy.every_model(report)
+    console.print(accuracy.table(accurate))
     with console.status("what matching by likelihood is worth"):
         worth = worth_it.every_model(report)
     console.print(worth_it.table(worth))
     table = Table("benchmark", "per second", "of the limit", "read side behind")
     for row in rows:
-        if not {"round", "asked", "failed", "passages"}.isdisjoint(row):
+        if not {"round", "asked", "failed", "passages", "figure"}.isdisjoint(row):
             continue
         table.add_row(
             row["benchmark"],
@@ -122,6 +124,7 @@ def main() -> None:
             f"{row['read_side_behind_s']} s" if "read_side_behind_s" in row else "",
         )
     console.print(table)
+    sys.exit("\n".join(accuracy.missed(accurate)) or 0)
 
 
 if __name__ == "__main__":
