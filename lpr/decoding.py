@@ -6,36 +6,44 @@ which letters and digits come in runs. A string's weight is its probability unde
 its prior relative to strings drawn at random, since that is what a model without formats assumes.
 
 Always true here: no string is forbidden that the generic plate can make; sums run over all
-strings, not over a beam; the rows sent on are those of the likeliest length and sum to 1.
+strings, not over a beam; the rows sent on are those of the likeliest length and sum to 1; plates
+that are decoded together come out as each would alone.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise, product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lpr.formats import CLASSES, Format
+from lpr.pattern_tree import Numbers, PatternTree, Places
 from lpr.reading import ALPHABET, NOTHING, Posterior
-
-Numbers = NDArray[np.float64]
 
 GENERIC = 0.3
 """Share of plates that follow no format of the configured countries."""
 RUN = 0.7
 """Chance that the next character of a generic plate is of the kind of the one before."""
+RIVALS = 8
+"""Patterns, the heaviest, whose own best strings are compared."""
 NEGLIGIBLE = 1e-6
-"""Share of the whole under which a pattern is left out of the rows."""
+"""Share of the whole under which a pattern is none of them."""
+SHAPES = 4096
+"""Shapes of strings whose prior is remembered."""
 
 _NAMES = list(CLASSES)
 _MASKS = np.array(
     [[character in held for character in ALPHABET[:NOTHING]] for held in CLASSES.values()], float
 )
 _SIZES = _MASKS.sum(axis=1)
+_FITS = np.vstack([_MASKS, np.zeros(NOTHING)]).astype(bool)
+# Characters that every class holds alike are one to the prior: the first of each kind of them, and
+# which kind each character is.
+_FIRSTS, _SHAPE = np.unique(_MASKS, axis=1, return_index=True, return_inverse=True)[1:]
 
 
 @dataclass(frozen=True)
@@ -66,99 +74,152 @@ class Prior:
                 weights[pattern][one.country] += part * share * one.weight / totals[one.country]
         self.countries = sorted({country for held in weights.values() for country in held})
         patterns = list(weights)
-        longest = max(map(len, patterns))
         self._lengths = np.array([len(pattern) for pattern in patterns])
-        self._kinds = np.full((len(patterns), longest), len(_NAMES))
+        self._kinds = np.full((len(patterns), max(self._lengths)), len(_NAMES))
         for row, pattern in zip(self._kinds, patterns, strict=True):
             row[: len(pattern)] = [_NAMES.index(kind) for kind in pattern]
+        self._tree = PatternTree(
+            [[_NAMES.index(kind) for kind in pattern] for pattern in patterns], len(_NAMES)
+        )
         # Relative to strings drawn at random: 36 to the length, over how many fit the pattern.
         odds = np.log(NOTHING / np.append(_SIZES, NOTHING))[self._kinds].sum(axis=1)
         self._weights = np.exp(odds)[:, None] * np.array(
             [[held.get(country, 0.0) for country in self.countries] for held in weights.values()]
         )
+        self._of_shape = lru_cache(SHAPES)(self._fitting)
 
-    def decode(self, rows: Posterior, told: dict[str, float] | None = None) -> Decoded:
+    def decode(self, rows: Posterior, told: Mapping[str, float] | None = None) -> Decoded:
         """The likeliest plate of an OCR's rows, (n, 37).
 
         told: how much likelier than usual a model's own view makes each country; 1 where absent.
         """
-        told = told or {}
-        favour = np.array([told.get(country, 1.0) for country in self.countries])
-        weights = self._weights @ favour
-        characters = rows[:, :NOTHING].astype(np.float64)
-        none = rows[:, NOTHING].astype(np.float64)
-        kinds = np.hstack([characters @ _MASKS.T, np.zeros((len(rows), 1))])
-        forward = _forward(kinds[:, self._kinds], none)
-        mass = forward[-1, np.arange(len(weights)), self._lengths] * weights
-        total = float(mass.sum())
-        if total <= 0:
-            return Decoded("", 0.0, rows[:0], {})
-        by_country = (mass / weights) @ (self._weights * favour)
-        kept = np.nonzero(mass > NEGLIGIBLE * total)[0]
-        kept = kept[np.argsort(-mass[kept])]
-        places = self._places(kept, forward, characters, none) * weights[kept, None, None]
-        plate, weight = self._best(kept, places, characters, none, weights)
-        same = self._lengths[kept] == len(plate)
-        marginal = places[same, : len(plate)].sum(axis=0)
-        out = np.zeros((len(plate), len(ALPHABET)), np.float32)
-        out[:, :NOTHING] = marginal / marginal.sum(axis=1, keepdims=True)
-        shares = dict(zip(self.countries, (by_country / total).tolist(), strict=True))
-        return Decoded(plate, min(1.0, weight / total), out, shares)
+        return self.decode_all([rows], [told or {}])[0]
 
-    def _places(
-        self, kept: NDArray[np.intp], forward: Numbers, characters: Numbers, none: Numbers
-    ) -> Numbers:
-        """Weight of each character at each place of each kept pattern: (kept, longest, 36)."""
-        kinds = self._kinds[kept]
-        sums = np.hstack([characters @ _MASKS.T, np.zeros((len(none), 1))])[:, kinds]
-        count, longest = kinds.shape
-        backward = np.zeros((len(none) + 1, count, longest + 1))
-        backward[-1, np.arange(count), self._lengths[kept]] = 1.0
-        for row in range(len(none) - 1, -1, -1):
-            backward[row] = backward[row + 1] * none[row]
-            backward[row, :, :-1] += backward[row + 1, :, 1:] * sums[row]
-        through = forward[:-1, kept, :-1] * backward[1:, :, 1:]
-        masks = np.vstack([_MASKS, np.zeros(NOTHING)])[kinds]
-        places: Numbers = np.einsum("ifj,ic->fjc", through, characters) * masks
-        return places
+    def decode_all(
+        self, said: Sequence[Posterior], told: Sequence[Mapping[str, float]]
+    ) -> list[Decoded]:
+        """The likeliest plate of each stack of rows, in their order."""
+        if not said:
+            return []
+        seen = _together(said)
+        characters, none = seen[..., :NOTHING], seen[..., NOTHING]
+        favour = np.array([[one.get(country, 1.0) for one in told] for country in self.countries])
+        weights = self._weights @ favour
+        sums = _MASKS @ characters.transpose(0, 2, 1)
+        forward = self._tree.forward(sums, none)
+        ends = forward[-1, self._tree.ends]
+        mass = ends * weights
+        total = mass.sum(axis=0)
+        by_country = (self._weights.T @ ends) * favour
+        rivals = np.argpartition(-mass, min(RIVALS, len(mass)) - 1, axis=0)[:RIVALS].T
+        texts, theirs = self._best(rivals, characters, sums, none, favour)
+        # A pattern that hardly counts is no rival.
+        numbers = np.arange(len(said))[:, None]
+        theirs = theirs * (mass[rivals, numbers] > NEGLIGIBLE * total[:, None])
+        first = theirs.argmax(axis=1)
+        lengths = np.where(total > 0, self._lengths[rivals[numbers[:, 0], first]], 0)
+        last = np.zeros(forward.shape[1:])
+        last[self._tree.ends] = weights * (self._lengths[:, None] == lengths)
+        through = self._tree.through(forward, sums, none, last)
+        marginals = self._marginals(through, characters)
+        found = []
+        for number, (length, whole) in enumerate(zip(lengths, total, strict=True)):
+            if whole <= 0:
+                found.append(Decoded("", 0.0, said[number][:0], {}))
+                continue
+            marginal = marginals[number, :length]
+            out = np.zeros((length, len(ALPHABET)), np.float32)
+            out[:, :NOTHING] = marginal / marginal.sum(axis=1, keepdims=True)
+            text = texts[number, first[number], :length]
+            found.append(
+                Decoded(
+                    "".join(ALPHABET[column] for column in text),
+                    min(1.0, float(theirs[number, first[number]] / whole)),
+                    out,
+                    dict(
+                        zip(self.countries, (by_country[:, number] / whole).tolist(), strict=True)
+                    ),
+                )
+            )
+        return found
 
     def _best(
-        self,
-        kept: NDArray[np.intp],
-        places: Numbers,
-        characters: Numbers,
-        none: Numbers,
-        weights: Numbers,
-    ) -> tuple[str, float]:
-        """The heaviest of the kept patterns' own best strings, and its exact weight."""
-        best, heaviest = "", 0.0
-        for pattern, place in zip(kept[:8], places[:8], strict=True):
-            columns = place[: self._lengths[pattern]].argmax(axis=1)
-            seen = _forward(characters[:, None, columns], none)[-1, 0, len(columns)]
-            fits = (self._lengths == len(columns)) & np.all(
-                _FITS[self._kinds[:, : len(columns)], columns], axis=1
-            )
-            weight = float(seen * weights[fits].sum())
-            if weight > heaviest:
-                best, heaviest = "".join(ALPHABET[column] for column in columns), weight
-        return best, heaviest
+        self, rivals: Places, characters: Numbers, sums: Numbers, none: Numbers, favour: Numbers
+    ) -> tuple[Places, Numbers]:
+        """The best string of each rival pattern, as columns, and its exact weight.
+
+        rivals: (plates, RIVALS). Returns (plates, RIVALS, longest) and (plates, RIVALS).
+        """
+        plates = np.arange(len(rivals))[:, None]
+        lengths = self._lengths[rivals]
+        kinds = self._kinds[rivals][..., : lengths.max()]
+        by_kind = np.concatenate([sums, np.zeros_like(sums[:, :1])], axis=1).transpose(0, 2, 1)
+        asked = by_kind[:, plates[..., None], kinds]
+        ways = _forward(asked, none)[:-1, ..., :-1] * _backward(asked, none, lengths)[1:, ..., 1:]
+        rows, count, patterns, longest = ways.shape
+        # For each plate: (patterns × places, rows) @ (rows, characters).
+        flat = ways.transpose(1, 2, 3, 0).reshape(count, patterns * longest, rows)
+        places = (flat @ characters.transpose(1, 0, 2)).reshape(count, patterns, longest, NOTHING)
+        texts = (places * _FITS[kinds]).argmax(axis=3)
+        spelt = characters[:, plates[..., None], texts]
+        seen = _forward(spelt, none)[-1, plates, np.arange(patterns), lengths]
+        priors = np.array(
+            [
+                [self._of_shape(bytes(shape[:length])) for shape, length in zip(*one, strict=True)]
+                for one in zip(_SHAPE.reshape(-1)[texts].astype(np.uint8), lengths, strict=True)
+            ]
+        )
+        return texts, seen * np.einsum("bfc,cb->bf", priors, favour)
+
+    def _fitting(self, shape: bytes) -> Numbers:
+        """Weight in each country of all patterns that strings of a shape fit."""
+        columns = _FIRSTS[list(shape)]
+        fits = (self._lengths == len(shape)) & np.all(
+            _FITS[self._kinds[:, : len(shape)], columns], axis=1
+        )
+        return np.asarray(self._weights[fits].sum(axis=0))
+
+    def _marginals(self, through: Numbers, characters: Numbers) -> Numbers:
+        """Weight of each character at each place: (plates, longest, 36)."""
+        by_group = through.transpose(2, 1, 0) @ characters.transpose(1, 0, 2)
+        by_group *= _MASKS[self._tree.group_kinds]
+        starts = np.unique(self._tree.group_places, return_index=True)[1]
+        return np.asarray(np.add.reduceat(by_group, starts, axis=1))
 
 
-_FITS = np.vstack([_MASKS, np.zeros(NOTHING)]).astype(bool)
+def _together(said: Sequence[Posterior]) -> Numbers:
+    """Stacks of rows as one: (rows, plates, 37); those that are shorter end in empty rows."""
+    seen = np.zeros((max(map(len, said)), len(said), len(ALPHABET)))
+    seen[..., NOTHING] = 1.0
+    for number, rows in enumerate(said):
+        seen[: len(rows), number] = rows
+    return seen
 
 
 def _forward(places: Numbers, none: Numbers) -> Numbers:
-    """How likely the first i rows spell the first j places: (rows + 1, patterns, longest + 1).
+    """How likely the first i rows spell the first j places of a pattern.
 
-    places: (rows, patterns, longest), chance that a row holds what the place asks for.
+    places: (rows, plates, patterns, longest), chance that a row holds what the place asks for;
+    none: (rows, plates). Returns (rows + 1, plates, patterns, longest + 1).
     """
-    rows, patterns, longest = places.shape
-    forward = np.zeros((rows + 1, patterns, longest + 1))
-    forward[0, :, 0] = 1.0
+    rows, plates, patterns, longest = places.shape
+    forward = np.zeros((rows + 1, plates, patterns, longest + 1))
+    forward[0, ..., 0] = 1.0
     for row in range(rows):
-        forward[row + 1] = forward[row] * none[row]
-        forward[row + 1, :, 1:] += forward[row, :, :-1] * places[row]
+        forward[row + 1] = forward[row] * none[row, :, None, None]
+        forward[row + 1, ..., 1:] += forward[row, ..., :-1] * places[row]
     return forward
+
+
+def _backward(places: Numbers, none: Numbers, lengths: Places) -> Numbers:
+    """How likely the rows from i on spell a pattern's places from j on, to its length."""
+    rows, plates, patterns, longest = places.shape
+    backward = np.zeros((rows + 1, plates, patterns, longest + 1))
+    np.put_along_axis(backward[-1], lengths[..., None], 1.0, axis=2)
+    for row in range(rows - 1, -1, -1):
+        backward[row] = backward[row + 1] * none[row, :, None, None]
+        backward[row, ..., :-1] += backward[row + 1, ..., 1:] * places[row]
+    return backward
 
 
 def _spelled(pattern: str) -> list[tuple[str, float]]:

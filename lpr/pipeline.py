@@ -172,10 +172,10 @@ class Eye:
             for number, one in boxes
             if one.box.cut(picture).size
         ]
-        readings = self._recogniser.read([sight for _, _, sight in seen])
+        said = self._recogniser.read([sight for _, _, sight in seen])
+        readings = self._interpreter.interpret_all(said)
         rivals: list[list[Candidate]] = [[] for _ in places]
-        for (number, one, sight), said in zip(seen, readings, strict=True):
-            reading = self._interpreter.interpret(said)
+        for (number, one, sight), reading in zip(seen, readings, strict=True):
             around = sight.crop(AROUND).copy()
             candidate = Candidate(reading, one.box, one.score, around, sharpness(sight.crop()))
             rivals[number].append(candidate)

@@ -24,6 +24,8 @@ from lpr.settings import Settings
 CROPS = 32
 """Crops a batch."""
 THREADS = 2
+REST = 0.05
+"""Seconds between two ways: the threads of theirs go on spinning for a while after it."""
 
 
 def ocr_alone(model: str = "", rounds: int = 15) -> dict[str, Any]:
@@ -55,11 +57,12 @@ def ocr_alone(model: str = "", rounds: int = 15) -> dict[str, Any]:
     ways: dict[str, Callable[[], object]] = {
         "ours": lambda: ours.read(sights),
         "theirs": lambda: theirs.run(colours, return_confidence=True),
-        "with_formats": lambda: [interpreter.interpret(said) for said in ours.read(sights)],
+        "with_formats": lambda: interpreter.interpret_all(ours.read(sights)),
     }
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
         for name, way in ways.items():
+            time.sleep(REST)
             started = time.perf_counter()
             way()
             best[name] = min(best[name], time.perf_counter() - started)
@@ -69,6 +72,7 @@ def ocr_alone(model: str = "", rounds: int = 15) -> dict[str, Any]:
         "theirs_per_s": round(CROPS / best["theirs"]),
         "of_theirs": round(best["theirs"] / best["ours"], 3),
         "with_formats_per_s": round(CROPS / best["with_formats"]),
+        "with_formats_of_theirs": round(best["theirs"] / best["with_formats"], 3),
     }
 
 

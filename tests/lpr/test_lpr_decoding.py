@@ -100,6 +100,23 @@ def test_probability_and_rows_are_sums_over_every_string(rows: Posterior) -> Non
             assert row[ALPHABET.index(character)] == pytest.approx(expected, abs=2e-4)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(small_rows(), min_size=1, max_size=5), st.floats(0.1, 5))
+def test_plates_decoded_together_are_decoded_as_each_alone(
+    several: list[Posterior], favour: float
+) -> None:
+    """However many rows each has, and whatever is told of the others' countries."""
+    several = [*several, several[0][:0]]
+    told = [{"AR": favour} if number % 2 else {} for number in range(len(several))]
+    prior = Prior(FORMATS)
+    alone = [prior.decode(rows, one) for rows, one in zip(several, told, strict=True)]
+    for one, other in zip(prior.decode_all(several, told), alone, strict=True):
+        assert one.plate == other.plate
+        assert one.probability == pytest.approx(other.probability)
+        assert one.rows == pytest.approx(other.rows, abs=1e-6)
+        assert one.countries == pytest.approx(other.countries)
+
+
 @pytest.mark.parametrize(
     ("seen", "plate"),
     [
