@@ -1,7 +1,7 @@
 """fast-plate-ocr behind the OCR port: a model of its hub, or any model with a config like theirs.
 
 Always true here: pictures are turned to the colours the model's config asks for, all crops go
-through the model in one batch, and every slot's whole distribution becomes a row of the posterior.
+through the model together, and every slot's whole distribution becomes a row of the posterior.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class FastPlateOcr:
                 providers=["CPUExecutionProvider"],
                 sess_options=inference.options(threads),
             )
+            self._parts = inference.InParts(self._recognizer.model, model, threads)
         except Exception as error:
             raise ModelError(
                 f"the OCR model {model} with {config.name} can't be loaded "
@@ -72,19 +73,12 @@ class FastPlateOcr:
         return self._name
 
     def read(self, sights: Sequence[Sight]) -> list[Reading]:
-        """One reading a place, in their order, in one batch."""
+        """One reading a place, in their order."""
         if not sights:
             return []
         crops = [_shown(sight, margin) for margin in self._margins for sight in sights]
-        outputs = dict(
-            zip(
-                self._recognizer.output_names,
-                self._recognizer.model.run(
-                    self._recognizer.output_names, {"input": self._batch(crops)}
-                ),
-                strict=True,
-            )
-        )
+        names = self._recognizer.output_names
+        outputs = dict(zip(names, self._parts.run(names, crops, self._batch), strict=True))
         settings = self._recognizer.config
         slots = np.asarray(outputs[self._recognizer.plate_output_name], np.float32).reshape(
             len(crops), settings.max_plate_slots, len(settings.alphabet)

@@ -12,6 +12,7 @@ from lpr import catalogue, formats
 from lpr.decoding import Prior
 from lpr.errors import ModelError
 from lpr.ocr import Recogniser
+from lpr.ocr_fast_plate import FastPlateOcr
 from lpr.ocr_fused import fuse
 from lpr.ocr_rapid import RapidOcr, decode
 from lpr.reading import ALPHABET, Box, CapturedRead, Picture, Reading, Sight, to_plate_read
@@ -88,6 +89,16 @@ def test_the_hub_models_posterior_agrees_with_its_own_library(hub_model: Path) -
     assert reading.plate == said.plate
     assert reading.posterior.shape == (9, 37)
     assert reading.confidence == pytest.approx(float(np.prod(said.char_probs)), rel=1e-3)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_many_plates_are_read_as_each_alone_and_in_their_order(threads: int) -> None:
+    ours = FastPlateOcr(catalogue.OURS, catalogue.OURS.with_suffix(".yaml"), threads=threads)
+    sights = [Sight.of(plate(f"AB{100 + number}CD")) for number in range(13)]
+    alone = [ours.read([sight])[0] for sight in sights]
+    for count in (0, 2, 5, 13):
+        for one, other in zip(ours.read(sights[:count]), alone[:count], strict=True):
+            assert one.posterior == pytest.approx(other.posterior, abs=1e-4)
 
 
 @pytest.mark.parametrize("way", ["folder", "file", "same name", "other name"])
