@@ -7,22 +7,19 @@ counts for nothing else.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import chain, pairwise
 
 from projections.clickhouse import Client, Row
 from projections.clocks import Capture, went_back
-from projections.folding import SURE, Read, beside, folds, taken_in
+from projections.folding import Read, taken_in
+from projections.misreads import folds_beside, read_ids
 from projections.requests import EARLIEST, LATEST, Span
 from projections.travel import CLOCK_AHEAD, Place, places, too_fast
-from projections.visits import PassageOf, Stay, Timeline, passages_in, timeline_in
-from proto.ring.v1.events_pb2 import StoredRead
+from projections.visits import NOTHING, PassageOf, Stay, Timeline, passages_in, timeline_in
 from proto.ring.v1.investigation_pb2 import Fold, GetTimelineResponse, Passage, Visit
-from ring.store import EventLog, unseal
-from ring.values import from_micros, read_id
+from ring.store import EventLog
+from ring.values import from_micros
 
-# A slot of unsure_by_checkpoint.
-_STRETCH = 10_000_000
 _LATE = 60_000_000
 _UNSURE = 0.6
 _WHOLE = Span(EARLIEST, LATEST)
@@ -42,9 +39,9 @@ def timeline_of(
         distinct = {(log_id, position): row for row in found for log_id, position in [row[5:7]]}
         rows = sorted(distinct.values(), key=lambda row: (row[3], *row[5:7]))
         reads = [Read(plate, *row[:7]) for row in rows]
-        folded = _folds(client, log, reads)
+        folded = folds_beside(client, log, reads)
         known = places(client)
-    timeline = _timeline(asked.result())
+    timeline = timelines_in(asked.result()).get(plate, NOTHING)
     members = _members(timeline.passages, reads)
     misread = {
         timeline.passages[n].key
@@ -52,9 +49,8 @@ def timeline_of(
         if indexes and all(reads[i] in folded for i in indexes)
     }
     if misread:
-        timeline = _timeline(
-            client.rows("queries/visits_without", plates=[plate], away=sorted(misread))
-        )
+        without = client.rows("queries/visits_without", plates=[plate], away=sorted(misread))
+        timeline = timelines_in(without).get(plate, NOTHING)
         members = _members(timeline.passages, reads)
     passages = timeline.passages
     for p in passages:
@@ -66,7 +62,7 @@ def timeline_of(
     own = {n: [reads[i] for i in members[n]] for n in within}
     taken = {n: [r for o in own[n] for r in into.get(o, [])] for n in within}
     away = {n: folded[own[n][0]] for n in within if not passages[n].counts}
-    ids = _read_ids(log, [*chain.from_iterable(taken.values()), *away.values()])
+    ids = read_ids(log, [*chain.from_iterable(taken.values()), *away.values()])
     answer = GetTimelineResponse(
         visits=[visit(s) for s in timeline.stays if s.overlaps(span.start, span.end)]
     )
@@ -83,7 +79,11 @@ def timeline_of(
 
 def timelines_of(client: Client, plates: Sequence[str]) -> dict[str, Timeline]:
     """Passages and visits of some plates; folds are not looked for."""
-    rows = client.rows("queries/timelines_of", plates=plates)
+    return timelines_in(client.rows("queries/timelines_of", plates=plates))
+
+
+def timelines_in(rows: Sequence[Row]) -> dict[str, Timeline]:
+    """What ClickHouse has of some plates, a row each."""
     return {plate: timeline_in(passages, visits) for plate, passages, visits in rows}
 
 
@@ -91,12 +91,6 @@ def passages_of(client: Client, plate: str) -> list[PassageOf]:
     """The passages of one plate, without anomalies."""
     rows = client.rows("queries/passages_of", plate=plate)
     return [p for _, passages in rows for p in passages_in(passages)]
-
-
-def _timeline(rows: Sequence[Row]) -> Timeline:
-    for _, passages, visits in rows:
-        return timeline_in(passages, visits)
-    return Timeline([], [])
 
 
 def _members(passages: Sequence[PassageOf], reads: Sequence[Read]) -> _Members:
@@ -115,22 +109,6 @@ def _members(passages: Sequence[PassageOf], reads: Sequence[Read]) -> _Members:
             if number := bisect_right(begins, reads[index].at):
                 members[numbers[number - 1]].append(index)
     return members
-
-
-def _folds(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[Read, Read]:
-    keys = beside(reads, _STRETCH)
-    if not keys:
-        return {}
-    own = [read for read in reads if read.confidence < SURE]
-    rows = client.rows("queries/beside", plate=own[0].plate, keys=sorted(keys))
-    near = {*own, *(Read(*row) for row in rows)}
-    confidences = [r.confidence for r in near]
-    if len(set(confidences)) < len(confidences):
-        # Equally sure reads go by their ids, which the log alone can tell.
-        ids = _read_ids(log, sorted(near, key=lambda r: r.position))
-        found = folds(replace(r, order=ids.get((r.log, r.position), "")) for r in near)
-        return {replace(a, order=""): replace(b, order="") for a, b in found.items()}
-    return folds(near)
 
 
 def _note_travel(known: Mapping[str, Place], passages: Sequence[PassageOf]) -> None:
@@ -162,20 +140,6 @@ def _note_captures(
             anomalies.append("clock-skew")
         if any(captures[i].received > captures[i].at + _LATE for i in own):
             anomalies.append("late-arrival")
-
-
-def _read_ids(log: EventLog, reads: Sequence[Read]) -> Mapping[tuple[str, int], str]:
-    """Read ids by log and position, as far as the log still has the reads."""
-    ours = sorted({r.position for r in reads if r.log == log.log_id})
-    if not ours:
-        return {}
-    ids = {}
-    for event in log.select_positions(ours):
-        stored = StoredRead.FromString(unseal(event.state))
-        ids[log.log_id, event.id] = str(
-            read_id(stored.reader_id, stored.epoch, stored.read.sequence)
-        )
-    return ids
 
 
 def _passage(passage: PassageOf, confidence: float, taken: int) -> Passage:

@@ -2,28 +2,32 @@
 
 Always true here: a vehicle is inside where its last passage of a known direction by then is an
 entry that is not older than the longest visit: a missed exit leaves no ghost behind. What is shown
-is what that plate's timeline says.
+is what that plate's timeline says; who is listed did not enter by a misread.
 
 Counting every vehicle's passages would take seconds, so each plate's last entry and last exit are
 kept with it, and only where those leave a doubt is the timeline looked at. A passage that goes on
 for more than two minutes while the vehicle is read elsewhere may count on the wrong side in `total`
-alone.
+alone. Misreads are told where a vehicle would be listed, and nowhere else: the others count in
+`total` as they were read, and a last passage that is another vehicle's, misread as an exit or as a
+later entry, stands for the vehicle whose plate was read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client
-from projections.movements import timelines_of, visit
+from projections.misreads import note_misreads
+from projections.movements import timelines_in, timelines_of, visit
 from projections.requests import EARLIEST, LATEST, duration_of, instant_of, limit_of
-from projections.visits import Stay
+from projections.visits import Stay, Timeline
 from proto.ring.v1.investigation_pb2 import (
     ListPresentRequest,
     ListPresentResponse,
     PresentVehicle,
 )
+from ring.store import EventLog
 
 _SLACK = 120_000_000
 # So many plates are looked at one by one; where more were seen since, the reads are gone through.
@@ -49,29 +53,64 @@ def moment_of(request: ListPresentRequest, now: Timestamp, max_visit: int) -> Mo
     return Moment(at, earliest, max(at - longer, EARLIEST), limit_of(request.limit))
 
 
-def present_at(client: Client, moment: Moment) -> ListPresentResponse:
+def present_at(client: Client, log: EventLog, moment: Moment) -> ListPresentResponse:
     """Longest inside first, then in order of plate."""
     if moment.latest < moment.earliest:
         return ListPresentResponse()
-    sure, first, unsure = _candidates(client, moment, past=False)
-    if len(unsure) > _MOST_UNSURE:
-        sure, first, unsure = _candidates(client, moment, past=True)
-    found = []
-    looked_at = [*(plate for _, plate in first), *unsure]
-    for plate, timeline in timelines_of(client, looked_at).items():
-        stay = _stay_at(timeline.stays, moment)
-        if stay and stay.entry:
-            found.append((stay.entry.at, plate, stay))
-    found.sort(key=lambda item: item[:2])
-    doubtful = set(unsure)
-    total = sure + sum(plate in doubtful for _, plate, _ in found)
+    # Some will turn out to be misreads.
+    rows = 2 * moment.limit
+    while True:
+        sure, first, unsure = _candidates(client, moment, rows, past=False)
+        if len(unsure) > _MOST_UNSURE:
+            sure, first, unsure = _candidates(client, moment, rows, past=True)
+        looked_at = [*(plate for _, plate in first), *unsure]
+        stays = _stays_at(timelines_of(client, looked_at), moment)
+        total = sure + len(stays.keys() & set(unsure))
+        found = sorted((stay.begins or 0, plate) for plate, stay in stays.items())
+        listed: dict[str, Stay] = {}
+        for begin in range(0, len(found), moment.limit):
+            some = {plate: stays[plate] for _, plate in found[begin : begin + moment.limit]}
+            left = _without_misreads(client, log, some, moment)
+            listed |= left
+            total -= len(some) - len(left)
+            if len(listed) >= moment.limit:
+                break
+        if len(listed) >= moment.limit or len(first) < rows:
+            break
+        rows *= 4
+    vehicles = sorted(listed.items(), key=lambda item: (item[1].begins or 0, item[0]))
     return ListPresentResponse(
         total=total,
         vehicles=[
             PresentVehicle(plate=plate, visit=visit(stay))
-            for _, plate, stay in found[: moment.limit]
+            for plate, stay in vehicles[: moment.limit]
         ],
     )
+
+
+def _without_misreads(
+    client: Client, log: EventLog, stays: Mapping[str, Stay], moment: Moment
+) -> dict[str, Stay]:
+    """The visits, as they are without the passages that are misreads, where there is one."""
+    left = dict(stays)
+    away: set[int] = set()
+    asked: Mapping[str, Stay] = stays
+    while asked:
+        ends = {plate: [p for p in (s.entry, s.exit) if p] for plate, s in asked.items()}
+        misread = note_misreads(client, log, ends)
+        if not misread:
+            break
+        away |= {p.key for plate in misread for p in ends[plate] if not p.counts}
+        rows = client.rows("queries/visits_without", plates=sorted(misread), away=sorted(away))
+        # The passage before may be a misread too.
+        asked = _stays_at(timelines_in(rows), moment)
+        left = {plate: stay for plate, stay in left.items() if plate not in misread} | asked
+    return left
+
+
+def _stays_at(timelines: Mapping[str, Timeline], moment: Moment) -> dict[str, Stay]:
+    found = {plate: _stay_at(own.stays, moment) for plate, own in timelines.items()}
+    return {plate: stay for plate, stay in found.items() if stay}
 
 
 def _stay_at(stays: Sequence[Stay], moment: Moment) -> Stay | None:
@@ -84,7 +123,7 @@ def _stay_at(stays: Sequence[Stay], moment: Moment) -> Stay | None:
 
 
 def _candidates(
-    client: Client, moment: Moment, *, past: bool
+    client: Client, moment: Moment, rows: int, *, past: bool
 ) -> tuple[int, list[tuple[int, str]], list[str]]:
     ((sure, first, unsure),) = client.rows(
         "queries/present",
@@ -92,7 +131,7 @@ def _candidates(
         earliest=moment.earliest,
         latest=moment.latest,
         slack=_SLACK,
-        rows=moment.limit,
+        rows=rows,
         # Past: every doubt is looked at, however many there are.
         most=2**31 if past else _MOST_UNSURE + 1,
         past=past,

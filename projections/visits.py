@@ -55,8 +55,11 @@ class Stay:
 class Timeline:
     """One plate's passages and visits, both in order of time."""
 
-    passages: list[PassageOf]
-    stays: list[Stay]
+    passages: Sequence[PassageOf]
+    stays: Sequence[Stay]
+
+
+NOTHING = Timeline((), ())
 
 
 def passages_in(rows: Iterable[Sequence[Any]]) -> list[PassageOf]:

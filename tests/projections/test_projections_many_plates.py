@@ -200,7 +200,7 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
         asked = pb.ListPresentRequest(
             at=from_micros(moment), longer_than=Duration(seconds=longer // SECOND)
         )
-        answer = present_at(client, moment_of(asked, Timestamp(), MAX_VISIT))
+        answer = present_at(client, filled.world.log, moment_of(asked, Timestamp(), MAX_VISIT))
         expected = inside(reads, moment, longer)
         assert {v.plate: micros(v.visit.entered_at) for v in answer.vehicles} == expected
         assert answer.total == len(expected)
@@ -364,6 +364,60 @@ def test_less_sure_reads_join_two_sure_ones_to_one_entry(filled: Filled) -> None
         Seen("TWICE04", at + 100 * SECOND, "A"),
     )
     assert suspects_of(filled, at - 2 * HOUR, at + DAY, include_hints=True) == [("TWICE04", at)]
+
+
+def present_in(filled: Filled, at: int, limit: int = 0) -> tuple[list[tuple[str, int]], int]:
+    """Plates and when they entered; how many there are."""
+    filled.apply()
+    request = pb.ListPresentRequest(at=from_micros(at), limit=limit)
+    moment = moment_of(request, Timestamp(), MAX_VISIT)
+    answer = present_at(filled.client, filled.world.log, moment)
+    return [(v.plate, micros(v.visit.entered_at)) for v in answer.vehicles], answer.total
+
+
+def test_a_misread_is_not_inside(filled: Filled) -> None:
+    at = T0 - 400 * DAY
+    for n in range(6):
+        # One vehicle each time, read twice; it left again.
+        filled.world.see(
+            Seen(f"PR{n}23AA", at + n, "A", confidence=0.85, lane=str(n)),
+            Seen(f"PR{n}23AB", at + n + SECOND, "A", confidence=0.5, lane=str(n)),
+            Seen(f"PR{n}23AA", at + HOUR + n, "A", EXIT),
+        )
+    filled.world.see(
+        # Another lane, too late, sure.
+        Seen("PR023AC", at + 10, "A", confidence=0.5, lane="9"),
+        Seen("PR023AD", at + 5 * SECOND, "A", confidence=0.5, lane="0"),
+        Seen("PR023AE", at + 6 * SECOND, "A", confidence=0.9, lane="0"),
+        # Read once more, surely.
+        Seen("PR123AC", at + 7 * SECOND, "A", lane="1"),
+        Seen("PR123AC", at + 8 * SECOND, "A", confidence=0.5, lane="1"),
+        Seen("PR123AA", at + 8 * SECOND, "A", confidence=0.85, lane="1"),
+        # It is inside since before; then somebody was misread as it, twice.
+        Seen("PR223AC", at - 2 * HOUR, "B"),
+        *(Seen("PR223AC", at + n, "A", confidence=0.5, lane="7") for n in (0, 5 * MINUTE)),
+        *(Seen("PR223AD", at + n, "A", confidence=0.75, lane="7") for n in (0, 5 * MINUTE)),
+        Seen("PR223AD", at + HOUR, "A", EXIT),
+        # Left, then misread as entering.
+        Seen("PR323AC", at - 3 * HOUR, "B"),
+        Seen("PR323AC", at - 2 * HOUR, "B", EXIT),
+        Seen("PR323AC", at, "A", confidence=0.5, lane="8"),
+        Seen("PR323AA", at, "A", confidence=0.75, lane="8"),
+    )
+    expected = [
+        ("PR223AC", at - 2 * HOUR),
+        ("PR023AC", at + 10),
+        ("PR023AD", at + 5 * SECOND),
+        ("PR023AE", at + 6 * SECOND),
+        ("PR123AC", at + 7 * SECOND),
+    ]
+    assert present_in(filled, at + 2 * HOUR) == (expected, len(expected))
+    for limit in (1, 3, 4):
+        # Misreads that are not looked at stay in the total, and one as it keeps its rank.
+        listed, total = present_in(filled, at + 2 * HOUR, limit)
+        assert listed == [v for v in expected if v in listed]
+        assert len(listed) == limit
+        assert len(expected) <= total <= len(expected) + 7
 
 
 def test_hours_are_the_citys_and_a_blind_reader_stands_out(filled: Filled) -> None:

@@ -813,14 +813,16 @@ Global___ListPresentRequest: _TypeAlias = ListPresentRequest  # noqa: Y015
 
 @_typing.final
 class ListPresentResponse(_message.Message):
-    """Longest inside first."""
+    """Longest inside first. Who entered by nothing but a misread of another plate (Passage's
+    folded_into) is not listed.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VEHICLES_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     total: _builtins.int
-    """All of them, shown or not."""
+    """All of them, shown or not; of those not shown also who entered by a misread."""
     @_builtins.property
     def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[Global___PresentVehicle]: ...
     def __init__(

@@ -1,0 +1,95 @@
+"""Which of some plates' reads are misreads, asked of the tables.
+
+Always true here: what folds is said in folding.py; a passage is a misread where every read of it
+folds into another plate's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from projections.clickhouse import Client
+from projections.folding import SURE, Read, beside, folds
+from projections.visits import PassageOf
+from proto.ring.v1.events_pb2 import StoredRead
+from ring.store import EventLog, unseal
+from ring.values import read_id
+
+# A slot of unsure_by_checkpoint.
+_SLOT = 10_000_000
+
+
+def folds_beside(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[Read, Read]:
+    """The folds of one plate's reads, and of the reads beside them."""
+    keys = beside(reads, _SLOT)
+    if not keys:
+        return {}
+    own = [read for read in reads if read.confidence < SURE]
+    rows = client.rows("queries/beside", plate=own[0].plate, keys=sorted(keys))
+    return _folds(log, {*own, *(Read(*row) for row in rows)})
+
+
+def note_misreads(
+    client: Client, log: EventLog, passages: Mapping[str, Sequence[PassageOf]]
+) -> set[str]:
+    """Sets `counts` of some passages, by plate, that are misreads. The plates with any."""
+    all_ = [p for own in passages.values() for p in own]
+    if not all_:
+        return set()
+    rows = client.rows(
+        "queries/unsure_of",
+        plates=sorted(passages),
+        start=min(p.at for p in all_),
+        last=max(p.until for p in all_),
+        sure=SURE,
+    )
+    unsure: dict[str, set[Read]] = {}
+    for row in rows:
+        unsure.setdefault(row[0], set()).add(Read(*row))
+    doubtful = [
+        (plate, passage, reads)
+        for plate, own in passages.items()
+        for passage in own
+        for reads in [[r for r in unsure.get(plate, ()) if _belongs(r, passage)]]
+        # One read that is sure is no misread.
+        if len(reads) == passage.reads
+    ]
+    keys = beside([r for *_, reads in doubtful for r in reads], _SLOT)
+    if not keys:
+        return set()
+    near = client.rows("queries/unsure_beside", keys=sorted(keys))
+    folded = _folds(log, {Read(*row) for row in near})
+    misread = set()
+    for plate, passage, reads in doubtful:
+        if all(r in folded for r in reads):
+            passage.counts = False
+            misread.add(plate)
+    return misread
+
+
+def read_ids(log: EventLog, reads: Sequence[Read]) -> Mapping[tuple[str, int], str]:
+    """Read ids by log and position, as far as the log still has the reads."""
+    ours = sorted({r.position for r in reads if r.log == log.log_id})
+    if not ours:
+        return {}
+    ids = {}
+    for event in log.select_positions(ours):
+        stored = StoredRead.FromString(unseal(event.state))
+        ids[log.log_id, event.id] = str(
+            read_id(stored.reader_id, stored.epoch, stored.read.sequence)
+        )
+    return ids
+
+
+def _folds(log: EventLog, near: set[Read]) -> dict[Read, Read]:
+    confidences = [r.confidence for r in near]
+    if len(set(confidences)) < len(confidences):
+        # Equally sure reads go by their ids, which the log alone can tell.
+        ids = read_ids(log, sorted(near, key=lambda r: r.position))
+        found = folds(replace(r, order=ids.get((r.log, r.position), "")) for r in near)
+        return {replace(a, order=""): replace(b, order="") for a, b in found.items()}
+    return folds(near)
+
+
+def _belongs(read: Read, passage: PassageOf) -> bool:
+    place = (passage.checkpoint, passage.direction)
+    return (read.checkpoint, read.direction) == place and passage.at <= read.at <= passage.until
