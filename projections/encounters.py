@@ -2,7 +2,7 @@
 
 Always true here: the target's passages and the scenes reach ClickHouse as stretches of the table
 in checkpoint order, so that a question reads those and nothing else; an answer depends on what was
-captured alone.
+captured alone. What folds into the target's reads (folding.py) is the target, and was not met.
 
 How surprising a companion is. Where k plates pass within the time of one of the target's passages,
 and a share q of all reads kept is the candidate's, the candidate is met there by chance
@@ -11,7 +11,7 @@ The score of meetings at n of the target's m passages is -log10 of the product o
 log10 of m over n, in how many ways n of m could have been met; at least 0.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb, expm1, log10
 
@@ -19,6 +19,8 @@ import numpy as np
 
 from projections.clickhouse import Client
 from projections.flows import QUARTER
+from projections.folding import SURE, WITHIN, Read, one_apart
+from projections.misreads import folds_of, one_apart_of_each_other, reads_of
 from projections.movements import passages_of
 from projections.requests import (
     Filter,
@@ -29,6 +31,7 @@ from projections.requests import (
     limit_of,
     span_of,
 )
+from projections.visits import PassageOf
 from proto.ring.v1.investigation_pb2 import (
     CommonPlate,
     Companion,
@@ -36,6 +39,7 @@ from proto.ring.v1.investigation_pb2 import (
     FindCompanionsRequest,
 )
 from ring.errors import InvalidRequest
+from ring.store import EventLog
 from ring.values import code_of, plate_of
 
 _SECOND = 1_000_000
@@ -82,7 +86,7 @@ def travel_of(request: FindCompanionsRequest) -> Travel:
     )
 
 
-def companions_of(client: Client, travel: Travel) -> list[Companion]:
+def companions_of(client: Client, log: EventLog, travel: Travel) -> list[Companion]:
     """The most surprising first; then by encounters and plate."""
     passages = [
         p
@@ -107,23 +111,38 @@ def companions_of(client: Client, travel: Travel) -> list[Companion]:
         windows += [
             (p.checkpoint, s, p.at, p.direction, number) for s in _stretches(first, last, width)
         ]
-    rows = client.rows(
-        "queries/companions",
-        plate=travel.plate,
-        width=width,
-        within=travel.within,
-        keys=sorted(keys),
-        windows=windows,
-        encounters=travel.least,
-        same_direction=travel.same_direction,
-        format=travel.asked.expression,
-        min_confidence=travel.asked.min_confidence,
-    )
+    question = {
+        "plate": travel.plate,
+        "width": width,
+        "within": travel.within,
+        "keys": sorted(keys),
+        "windows": windows,
+        "encounters": travel.least,
+        "same_direction": travel.same_direction,
+        "format": travel.asked.expression,
+        "min_confidence": travel.asked.min_confidence,
+    }
+    rows = client.rows("queries/companions", misreads=[], **question)
+    if misreads := _misreads(client, log, travel.plate, passages, {row[0] for row in rows}):
+        rows = client.rows("queries/companions", misreads=sorted(misreads), **question)
     traffic = {met[0]: plates for plate, met, _, plates in rows if not plate}
     found = [(plate, met, checkpoints) for plate, met, checkpoints, _ in rows if plate]
     if not found:
         return []
     return _ranked(client, travel, len(passages), traffic, found)
+
+
+def _misreads(
+    client: Client, log: EventLog, plate: str, passages: Sequence[PassageOf], met: Collection[str]
+) -> set[tuple[str, str, int]]:
+    """(plate, checkpoint, time) of the reads of plates met that are the target's own, misread."""
+    like = [other for other in met if one_apart(plate, other)]
+    if not like:
+        return set()
+    first, last = min(p.at for p in passages), max(p.until for p in passages)
+    reads = reads_of(client, like, first - WITHIN, last + WITHIN, below=SURE)
+    folded = folds_of(client, log, list(reads))
+    return {(r.plate, r.checkpoint, r.at) for r, into in folded.items() if into.plate == plate}
 
 
 def _ranked(
@@ -201,8 +220,8 @@ def places_of(request: FindCommonPlatesRequest) -> Places:
     )
 
 
-def common_plates(client: Client, places: Places) -> list[CommonPlate]:
-    """Those at most scenes first, then in order of plate."""
+def common_plates(client: Client, log: EventLog, places: Places) -> list[CommonPlate]:
+    """Those at most scenes first, then in order of plate; without misreads of one another."""
     first, last, _ = client.rows("queries/flow_extent")[0]
     kept = Span(first * QUARTER, (last + 1) * QUARTER)
     within = [
@@ -220,16 +239,52 @@ def common_plates(client: Client, places: Places) -> list[CommonPlate]:
     ]
     parameters = places.asked.parameters
     del parameters["checkpoints"]
-    rows = client.rows(
-        "queries/common",
-        width=width,
-        keys=sorted({(checkpoint, stretch) for checkpoint, stretch, *_ in scenes}),
-        scenes=scenes,
-        least=places.least,
-        rows=places.limit,
+    question = {
+        "width": width,
+        "keys": sorted({(checkpoint, stretch) for checkpoint, stretch, *_ in scenes}),
+        "scenes": scenes,
+        "least": places.least,
         **parameters,
-    )
-    return [CommonPlate(plate=plate, scenes=len(seen), seen_at=seen) for plate, seen in rows]
+    }
+    # Some will turn out to be misreads.
+    rows = 2 * places.limit
+    while True:
+        found = {str(p): list(s) for p, s in client.rows("queries/common", rows=rows, **question)}
+        misread = _misreads_among(client, log, within, found)
+        plates = [
+            CommonPlate(plate=plate, scenes=len(seen), seen_at=seen)
+            for plate, seen in found.items()
+            if plate not in misread
+        ]
+        if len(plates) >= places.limit or len(found) < rows:
+            return plates[: places.limit]
+        rows *= 4
+
+
+def _misreads_among(
+    client: Client,
+    log: EventLog,
+    scenes: Sequence[tuple[str, int, int, int]],
+    found: Mapping[str, Sequence[int]],
+) -> set[str]:
+    """Plates all of whose reads at the scenes fold into those of one that was at each, too.
+
+    One that was read right at some of them and misread at others is thus found either way.
+    """
+    pairs = [(a, b) for a, b in one_apart_of_each_other(found) if {*found[a]} <= {*found[b]}]
+    if not pairs:
+        return set()
+    first, last = min(start for _, start, *_ in scenes), max(end for _, _, end, _ in scenes)
+    reads: dict[str, list[Read]] = {}
+    for read in reads_of(client, {a for a, _ in pairs}, first, last):
+        if any(c == read.checkpoint and a <= read.at < b for c, a, b, _ in scenes):
+            reads.setdefault(read.plate, []).append(read)
+    unsure = [own for own in reads.values() if all(r.confidence < SURE for r in own)]
+    into = folds_of(client, log, [r for own in unsure for r in own])
+    plates = {
+        plate: {into[r].plate if r in into else "" for r in own} for plate, own in reads.items()
+    }
+    return {a for a, b in pairs if plates.get(a) == {b}}
 
 
 def _stretches(first: int, last: int, width: int) -> Iterator[int]:

@@ -4,11 +4,11 @@ Always true here: what folds is said in folding.py; a passage is a misread where
 folds into another plate's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from projections.clickhouse import Client
-from projections.folding import SURE, Read, beside, folds
+from projections.folding import SURE, Read, beside, folds, one_apart
 from projections.visits import PassageOf
 from proto.ring.v1.events_pb2 import StoredRead
 from ring.store import EventLog, unseal
@@ -16,6 +16,8 @@ from ring.values import read_id
 
 # A slot of unsure_by_checkpoint.
 _SLOT = 10_000_000
+# Above every confidence.
+_ANY = 2.0
 
 
 def folds_beside(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[Read, Read]:
@@ -35,16 +37,10 @@ def note_misreads(
     all_ = [p for own in passages.values() for p in own]
     if not all_:
         return set()
-    rows = client.rows(
-        "queries/unsure_of",
-        plates=sorted(passages),
-        start=min(p.at for p in all_),
-        last=max(p.until for p in all_),
-        sure=SURE,
-    )
-    unsure: dict[str, set[Read]] = {}
-    for row in rows:
-        unsure.setdefault(row[0], set()).add(Read(*row))
+    unsure: dict[str, list[Read]] = {}
+    first, last = min(p.at for p in all_), max(p.until for p in all_)
+    for read in reads_of(client, list(passages), first, last, below=SURE):
+        unsure.setdefault(read.plate, []).append(read)
     doubtful = [
         (plate, passage, reads)
         for plate, own in passages.items()
@@ -53,17 +49,43 @@ def note_misreads(
         # One read that is sure is no misread.
         if len(reads) == passage.reads
     ]
-    keys = beside([r for *_, reads in doubtful for r in reads], _SLOT)
-    if not keys:
-        return set()
-    near = client.rows("queries/unsure_beside", keys=sorted(keys))
-    folded = _folds(log, {Read(*row) for row in near})
+    folded = folds_of(client, log, [r for *_, reads in doubtful for r in reads])
     misread = set()
     for plate, passage, reads in doubtful:
         if all(r in folded for r in reads):
             passage.counts = False
             misread.add(plate)
     return misread
+
+
+def reads_of(
+    client: Client, plates: Collection[str], first: int, last: int, *, below: float = _ANY
+) -> set[Read]:
+    """The reads of some plates from one instant to another, both within, less sure than `below`."""
+    rows = client.rows(
+        "queries/reads_of", plates=sorted(plates), start=first, last=last, below=below
+    )
+    return {Read(*row) for row in rows}
+
+
+def folds_of(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[Read, Read]:
+    """Those of some reads, of any plates, that fold, with what they fold into."""
+    keys = beside(reads, _SLOT)
+    if not keys:
+        return {}
+    near = client.rows("queries/unsure_beside", keys=sorted(keys))
+    folded = _folds(log, {Read(*row) for row in near})
+    return {read: folded[read] for read in reads if read in folded}
+
+
+def one_apart_of_each_other(plates: Iterable[str]) -> set[tuple[str, str]]:
+    """All pairs, both ways."""
+    # Plates that are one apart are equal once a character is left out of one or of both.
+    alike: dict[str, list[str]] = {}
+    for plate in plates:
+        for shorter in {plate, *(plate[:n] + plate[n + 1 :] for n in range(len(plate)))}:
+            alike.setdefault(shorter, []).append(plate)
+    return {(a, b) for own in alike.values() for a in own for b in own if one_apart(a, b)}
 
 
 def read_ids(log: EventLog, reads: Sequence[Read]) -> Mapping[tuple[str, int], str]:

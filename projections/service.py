@@ -115,7 +115,10 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         travel = travel_of(request)
         await wait(self._side, request.at_least, context)
-        found = await ask(self._side, self._threads, lambda client: companions_of(client, travel))
+        log = self._side.log
+        found = await ask(
+            self._side, self._threads, lambda client: companions_of(client, log, travel)
+        )
         return pb.FindCompanionsResponse(companions=found)
 
     async def FindCommonPlates(  # noqa: N802
@@ -125,7 +128,10 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         places = places_of(request)
         await wait(self._side, request.at_least, context)
-        found = await ask(self._side, self._threads, lambda client: common_plates(client, places))
+        log = self._side.log
+        found = await ask(
+            self._side, self._threads, lambda client: common_plates(client, log, places)
+        )
         return pb.FindCommonPlatesResponse(plates=found)
 
     async def ListCloneSuspects(  # noqa: N802

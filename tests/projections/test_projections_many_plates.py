@@ -35,7 +35,8 @@ DAY = 24 * HOUR
 MINUTE = 60 * SECOND
 # About 11 km from one to the next, and a kilometre from D to A.
 PLACES = {"A": (-34.50, -58.5), "B": (-34.60, -58.5), "C": (-34.70, -58.5), "D": (-34.509, -58.5)}
-PLATES = ["AB123CD", "AB123CO", "XYZ987", "ABC123"]
+# No two of them are one character apart: none is a misread of another.
+PLATES = ["AB123CD", "AB123OO", "XYZ987", "ABC123"]
 MAX_VISIT = 72 * HOUR
 _examples = itertools.count(1)
 
@@ -55,6 +56,14 @@ def filled(make_world: Callable[[], World]) -> Iterator[Filled]:
 
 def range_of(start: int, end: int) -> TimeRange:
     return TimeRange(start_time=from_micros(start), end_time=from_micros(end))
+
+
+def companions(filled: Filled, request: pb.FindCompanionsRequest) -> list[pb.Companion]:
+    return companions_of(filled.client, filled.world.log, travel_of(request))
+
+
+def common(filled: Filled, request: pb.FindCommonPlatesRequest) -> list[pb.CommonPlate]:
+    return common_plates(filled.client, filled.world.log, places_of(request))
 
 
 def passages_of(reads: list[Seen]) -> list[reference.ReferencePassage]:
@@ -155,18 +164,13 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
     client = filled.client
     for target in PLATES[:2]:
         within = rng.choice([1, 59 * SECOND, 2 * MINUTE, HOUR])
-        companions = companions_of(
-            client,
-            travel_of(
-                pb.FindCompanionsRequest(
-                    plate=target,
-                    range=everything,
-                    within=Duration(seconds=within // SECOND, nanos=within % SECOND * 1000),
-                    min_encounters=1,
-                )
-            ),
+        travel = pb.FindCompanionsRequest(
+            plate=target,
+            range=everything,
+            within=Duration(seconds=within // SECOND, nanos=within % SECOND * 1000),
+            min_encounters=1,
         )
-        assert {c.plate: (c.encounters, c.checkpoints) for c in companions} == met(
+        assert {c.plate: (c.encounters, c.checkpoints) for c in companions(filled, travel)} == met(
             reads, target, within
         )
 
@@ -182,14 +186,16 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
                 seen_at.setdefault(read.plate, set()).add(number)
     # An end that is left out is open.
     open_scene = pb.Scene(checkpoint="A", range=TimeRange(start_time=from_micros(begin)))
-    at_a = common_plates(client, places_of(pb.FindCommonPlatesRequest(scenes=[open_scene])))
+    at_a = common_plates(
+        client, filled.world.log, places_of(pb.FindCommonPlatesRequest(scenes=[open_scene]))
+    )
     assert {p.plate for p in at_a} >= {r.plate for r in reads if r.checkpoint == "A"}
     for least in (1, 2, 3):
         request = pb.FindCommonPlatesRequest(
             scenes=[pb.Scene(checkpoint=c, range=range_of(a, b)) for c, a, b in scenes],
             min_scenes=least,
         )
-        found = common_plates(client, places_of(request))
+        found = common(filled, request)
         assert [(p.plate, list(p.seen_at)) for p in found] == sorted(
             ((p, sorted(s)) for p, s in seen_at.items() if len(s) >= least),
             key=lambda item: (-len(item[1]), item[0]),
@@ -246,13 +252,74 @@ def test_meetings_at_a_quiet_place_are_more_surprising_than_more_of_them_in_rush
     filled.world.see(*reads)
     filled.apply()
     request = pb.FindCompanionsRequest(plate="TARGET1", range=range_of(at, at + 5 * DAY))
-    first, second = companions_of(filled.client, travel_of(request))
+    first, second = companions(filled, request)
     assert (first.plate, first.encounters, first.checkpoints) == ("CONVOY1", 3, 1)
     assert (second.plate, second.encounters) == ("COMMUTE", 4)
     assert first.score > second.score + 2
     assert first.expected < second.expected
     request.checkpoints.append("A")
-    assert [c.plate for c in companions_of(filled.client, travel_of(request))] == ["COMMUTE"]
+    assert [c.plate for c in companions(filled, request)] == ["COMMUTE"]
+
+
+def test_the_targets_own_misreads_are_no_companions(filled: Filled) -> None:
+    at = T0 - 420 * DAY
+    for day in range(3):
+        then = at + day * DAY
+        filled.world.see(
+            Seen("TARGET2", then, "A", confidence=0.85),
+            Seen("TARGETZ", then + SECOND, "A", confidence=0.5),
+            # Another lane: a companion, and its misread, whose meetings are with the target.
+            Seen("TARGET7", then + 2 * SECOND, "A", confidence=0.8, lane="2"),
+            Seen("TARGE77", then + 2 * SECOND, "A", confidence=0.5, lane="2"),
+            # As often a misread as not.
+            Seen("TARGET3", then + SECOND, "A", confidence=0.5, lane="1" if day else "3"),
+        )
+    filled.apply()
+    request = pb.FindCompanionsRequest(plate="TARGET2", range=range_of(at, at + 3 * DAY))
+    assert {c.plate: c.encounters for c in companions(filled, request)} == {
+        "TARGET7": 3,
+        "TARGE77": 3,
+    }
+    request.min_encounters = 1
+    assert {c.plate: c.encounters for c in companions(filled, request)} == {
+        "TARGET7": 3,
+        "TARGE77": 3,
+        "TARGET3": 1,
+    }
+
+
+def test_misreads_of_a_common_plate_are_no_common_plates(filled: Filled) -> None:
+    at = T0 - 430 * DAY
+    reads = []
+    for place, then in (("A", at), ("B", at + HOUR)):
+        reads += [
+            Seen("COMMON1", then, place, confidence=0.85),
+            # A misread of it at both; at one of them.
+            Seen("COMMON7", then + SECOND, place, confidence=0.5),
+            Seen("COMMONT", then, place, confidence=0.5, lane="1" if place == "A" else "2"),
+        ]
+    reads += [
+        Seen("COMMONI", at + SECOND, "A", confidence=0.5),
+        Seen("AAAAA12", at, "A", confidence=0.5),
+        Seen("AAAAA13", at, "A", confidence=0.75),
+        Seen("AAAAA12", at + HOUR, "B", confidence=0.5),
+    ]
+    filled.world.see(*reads)
+    filled.apply()
+    request = pb.FindCommonPlatesRequest(
+        scenes=[
+            pb.Scene(checkpoint="A", range=range_of(at - MINUTE, at + MINUTE)),
+            pb.Scene(checkpoint="B", range=range_of(at, at + 2 * HOUR)),
+        ]
+    )
+    # What was read right at one scene alone would be found at none without its misread.
+    assert [p.plate for p in common(filled, request)] == ["AAAAA12", "COMMON1", "COMMONT"]
+    request.min_scenes = 1
+    expected = ["AAAAA12", "COMMON1", "COMMONT", "AAAAA13"]
+    assert [p.plate for p in common(filled, request)] == expected
+    for limit in (1, 3):
+        request.limit = limit
+        assert [p.plate for p in common(filled, request)] == expected[:limit]
 
 
 def test_a_chance_meeting_scores_nothing() -> None:

@@ -1,7 +1,8 @@
 -- Whose passages begin near the target's. The target's passages come as arrays: windows, one
 -- element a passage and stretch of time that it reaches into, each of {width} microseconds; keys,
 -- the stretches to be read. A read begins a passage where the same plate was not read at that
--- checkpoint and direction in the 60 s before.
+-- checkpoint and direction in the 60 s before. misreads: reads that count for nothing, by plate,
+-- checkpoint and time.
 --
 -- Two kinds of rows: of a plate, with the numbers of the target's passages that it was met at; and
 -- (plate is empty) of one of the target's passages, with how many plates were met at it.
@@ -31,6 +32,8 @@ FROM
             WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), {width:Int64}))
                     IN {keys:Array(Tuple(String, Int64))}
                 AND plate != {plate:String}
+                AND (plate, checkpoint, toUnixTimestamp64Micro(captured_at))
+                    NOT IN {misreads:Array(Tuple(String, String, Int64))}
                 AND confidence >= {min_confidence:Float32}
                 AND ({format:String} = '' OR match(plate, {format:String}))
             GROUP BY plate, checkpoint, direction

@@ -463,7 +463,7 @@ Global___FindCompanionsRequest: _TypeAlias = FindCompanionsRequest  # noqa: Y015
 
 @_typing.final
 class FindCompanionsResponse(_message.Message):
-    """The most surprising first."""
+    """The most surprising first. Reads that fold into the target's (see Passage) are no encounters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -592,7 +592,9 @@ Global___Scene: _TypeAlias = Scene  # noqa: Y015
 
 @_typing.final
 class FindCommonPlatesResponse(_message.Message):
-    """Those seen at most scenes first, then in order of plate."""
+    """Those seen at most scenes first, then in order of plate. A plate all of whose reads at the scenes
+    fold (see Passage) into those of another that was at the same scenes is left out.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
