@@ -31,7 +31,12 @@ from projections.requests import (
 from projections.travel import CLOCK_AHEAD, CLOCKS_APART, TOP_SPEED, Place, farthest, places
 from projections.visits import MISSED_EXIT, PassageOf
 from proto.ring.v1.common_pb2 import TimeRange
-from proto.ring.v1.investigation_pb2 import CloneSuspect, ListCloneSuspectsRequest, Passage
+from proto.ring.v1.investigation_pb2 import (
+    CloneSuspect,
+    ListCloneSuspectsRequest,
+    ListCloneSuspectsResponse,
+    Passage,
+)
 from ring.errors import InvalidRequest
 from ring.values import from_micros
 
@@ -86,7 +91,7 @@ def hunt_of(request: ListCloneSuspectsRequest, now: Timestamp) -> Hunt:
     )
 
 
-def clone_suspects(client: Client, hunt: Hunt) -> list[CloneSuspect]:
+def clone_suspects(client: Client, hunt: Hunt) -> ListCloneSuspectsResponse:
     """Proofs before hints, the fastest first, then in order of plate and time."""
     known = places(client)
     if hunt.asked.checkpoints:
@@ -96,15 +101,17 @@ def clone_suspects(client: Client, hunt: Hunt) -> list[CloneSuspect]:
     while True:
         pairs, all_ = _pairs(client, hunt, known, rows)
         suspects = _suspects(client, hunt, list(known), pairs)
-        if all_ or len(suspects) == hunt.limit:
-            return suspects
+        if all_ or len(suspects) > hunt.limit:
+            return ListCloneSuspectsResponse(
+                suspects=suspects[: hunt.limit], truncated=len(suspects) > hunt.limit
+            )
         rows *= 4
 
 
 def _suspects(
     client: Client, hunt: Hunt, codes: Sequence[str], pairs: Sequence[_Pair]
 ) -> list[CloneSuspect]:
-    """The first of them, as many as are asked for, that the plates' passages bear out."""
+    """The first of them that the plates' passages bear out: more than are asked for, or all."""
     suspects: list[CloneSuspect] = []
     for some in _stretches(pairs, hunt.limit):
         timelines = timelines_of(client, sorted({pair[0] for pair in some}))
@@ -129,9 +136,9 @@ def _suspects(
                         inside_twice=twice,
                     )
                 )
-        if len(suspects) >= hunt.limit:
+        if len(suspects) > hunt.limit:
             break
-    return suspects[: hunt.limit]
+    return suspects
 
 
 def _pairs(

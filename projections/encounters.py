@@ -36,7 +36,9 @@ from proto.ring.v1.investigation_pb2 import (
     CommonPlate,
     Companion,
     FindCommonPlatesRequest,
+    FindCommonPlatesResponse,
     FindCompanionsRequest,
+    FindCompanionsResponse,
 )
 from ring.errors import InvalidRequest
 from ring.store import EventLog
@@ -86,7 +88,7 @@ def travel_of(request: FindCompanionsRequest) -> Travel:
     )
 
 
-def companions_of(client: Client, log: EventLog, travel: Travel) -> list[Companion]:
+def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanionsResponse:
     """The most surprising first; then by encounters and plate."""
     passages = [
         p
@@ -101,7 +103,7 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> list[Compani
             f"{_MOST_PASSAGES:,}: ask for less time or fewer checkpoints"
         )
     if len(passages) < travel.least:
-        return []
+        return FindCompanionsResponse()
     width = 2 * travel.within + _GAP
     keys: set[tuple[str, int]] = set()
     windows = []
@@ -128,7 +130,7 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> list[Compani
     traffic = {met[0]: plates for plate, met, _, plates in rows if not plate}
     found = [(plate, met, checkpoints) for plate, met, checkpoints, _ in rows if plate]
     if not found:
-        return []
+        return FindCompanionsResponse()
     return _ranked(client, travel, len(passages), traffic, found)
 
 
@@ -151,7 +153,7 @@ def _ranked(
     passages: int,
     traffic: Mapping[int, int],
     found: Sequence[tuple[str, Sequence[int], int]],
-) -> list[Companion]:
+) -> FindCompanionsResponse:
     by_places = sorted(found, key=lambda f: (-sum(1 / traffic[w] for w in f[1]), f[0]))
     nearest = by_places[: max(_LOOKED_UP, travel.limit)]
     rows = client.rows("queries/activity", plates=[f[0] for f in nearest])
@@ -170,7 +172,10 @@ def _ranked(
         if plate in shares
     ]
     companions.sort(key=lambda c: (-c.score, -c.encounters, c.plate))
-    return companions[: travel.limit]
+    return FindCompanionsResponse(
+        companions=companions[: travel.limit],
+        truncated=len(companions) > travel.limit or len(found) > len(nearest),
+    )
 
 
 def chance(plates: int, share: float) -> float:
@@ -220,7 +225,7 @@ def places_of(request: FindCommonPlatesRequest) -> Places:
     )
 
 
-def common_plates(client: Client, log: EventLog, places: Places) -> list[CommonPlate]:
+def common_plates(client: Client, log: EventLog, places: Places) -> FindCommonPlatesResponse:
     """Those at most scenes first, then in order of plate; without misreads of one another."""
     first, last, _ = client.rows("queries/flow_extent")[0]
     kept = Span(first * QUARTER, (last + 1) * QUARTER)
@@ -230,7 +235,7 @@ def common_plates(client: Client, log: EventLog, places: Places) -> list[CommonP
     ]
     within = [scene for scene in within if scene[1] < scene[2]]
     if not within:
-        return []
+        return FindCommonPlatesResponse()
     width = max(_FINEST, sum(end - start for _, start, end, _ in within) // _MOST_STRETCHES)
     scenes = [
         (checkpoint, stretch, start, end, number)
@@ -256,8 +261,10 @@ def common_plates(client: Client, log: EventLog, places: Places) -> list[CommonP
             for plate, seen in found.items()
             if plate not in misread
         ]
-        if len(plates) >= places.limit or len(found) < rows:
-            return plates[: places.limit]
+        if len(plates) > places.limit or len(found) < rows:
+            return FindCommonPlatesResponse(
+                plates=plates[: places.limit], truncated=len(plates) > places.limit
+            )
         rows *= 4
 
 

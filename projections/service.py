@@ -116,10 +116,9 @@ class Investigation(InvestigationServiceServicer):
         travel = travel_of(request)
         await wait(self._side, request.at_least, context)
         log = self._side.log
-        found = await ask(
+        return await ask(
             self._side, self._threads, lambda client: companions_of(client, log, travel)
         )
-        return pb.FindCompanionsResponse(companions=found)
 
     async def FindCommonPlates(  # noqa: N802
         self, request: pb.FindCommonPlatesRequest, context: Context
@@ -129,10 +128,9 @@ class Investigation(InvestigationServiceServicer):
         places = places_of(request)
         await wait(self._side, request.at_least, context)
         log = self._side.log
-        found = await ask(
+        return await ask(
             self._side, self._threads, lambda client: common_plates(client, log, places)
         )
-        return pb.FindCommonPlatesResponse(plates=found)
 
     async def ListCloneSuspects(  # noqa: N802
         self, request: pb.ListCloneSuspectsRequest, context: Context
@@ -141,8 +139,7 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         hunt = hunt_of(request, _now())
         await wait(self._side, request.at_least, context)
-        found = await ask(self._side, self._threads, lambda client: clone_suspects(client, hunt))
-        return pb.ListCloneSuspectsResponse(suspects=found)
+        return await ask(self._side, self._threads, lambda client: clone_suspects(client, hunt))
 
     async def ListPresent(  # noqa: N802
         self, request: pb.ListPresentRequest, context: Context

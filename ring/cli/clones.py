@@ -22,7 +22,7 @@ from ring.cli.options import (
     Timeout,
     To,
 )
-from ring.cli.output import print_json, print_table
+from ring.cli.output import note_truncated, print_json, print_table
 from ring.cli.purpose import purpose
 from ring.cli.settings import load
 from ring.cli.times import positions, show_time, time_range
@@ -69,6 +69,8 @@ def clones(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).ListCloneSuspects(request, timeout=timeout)
+    if answer.truncated:
+        note_truncated(len(answer.suspects), "pairs")
     if file:
         file.write(
             CloneSuspect.DESCRIPTOR, answer.suspects, request.purpose, noun="pair", as_json=as_json

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from proto.ring.v1.common_pb2 import LogPosition
 
 
+# What a question gives at most, whatever --limit says.
+_MOST = 1_000
+
+
 def to_dict(message: Message) -> dict[str, Any]:
     """The message in protobuf's JSON form, as Python values."""
     from google.protobuf.json_format import MessageToDict
@@ -44,6 +48,12 @@ def note(text: str) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"ring: {text}\n")
     sys.stderr.flush()
+
+
+def note_truncated(shown: int, things: str) -> None:
+    """That there are more than the answer has. `things`: their plural."""
+    wider = "raise --limit, or " if shown < _MOST else ""
+    note(f"there are more than {shown:,} {things}: {wider}ask more narrowly")
 
 
 def print_table(

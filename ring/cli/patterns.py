@@ -25,7 +25,7 @@ from ring.cli.options import (
     To,
     direction_of,
 )
-from ring.cli.output import count, print_json, print_table
+from ring.cli.output import count, note_truncated, print_json, print_table
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
 from ring.cli.times import parse_seconds, parse_timestamp, positions, show_time, time_range
@@ -93,6 +93,8 @@ def companions(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).FindCompanions(request, timeout=timeout)
+    if answer.truncated:
+        note_truncated(len(answer.companions), "companions")
     if file:
         file.write(
             Companion.DESCRIPTOR,
@@ -157,6 +159,8 @@ def common(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).FindCommonPlates(request, timeout=timeout)
+    if answer.truncated:
+        note_truncated(len(answer.plates), "plates")
     if file:
         file.write(
             CommonPlate.DESCRIPTOR, answer.plates, request.purpose, noun="plate", as_json=as_json
@@ -216,6 +220,8 @@ def present(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).ListPresent(request, timeout=timeout)
+    if answer.total > len(answer.vehicles):
+        note_truncated(len(answer.vehicles), "vehicles")
     if file:
         file.write(
             PresentVehicle.DESCRIPTOR,

@@ -63,6 +63,8 @@ class MemoryRing(
         self.readers: dict[str, registry_pb2.Reader] = {}
         self.entries: list[alert_pb2.HotlistEntry] = []
         self.plates: list[investigation_pb2.PlateSummary] = []
+        # Rows of the lists of plates, and whether there are more.
+        self.listed, self.more = 0, False
         self.rejects: list[operations_pb2.Reject] = []
         self.progress: list[operations_pb2.RebuildProgress] = []
         # One queue a stream, in order of subscribing: messages, or a status that ends it.
@@ -155,6 +157,22 @@ class MemoryRing(
             plates=self.plates[start:end],
             next_page_token=str(end) if end < len(self.plates) else "",
         )
+
+    def FindCompanions(self, request, context):
+        rows = [investigation_pb2.Companion() for _ in range(self.listed)]
+        return investigation_pb2.FindCompanionsResponse(companions=rows, truncated=self.more)
+
+    def FindCommonPlates(self, request, context):
+        rows = [investigation_pb2.CommonPlate() for _ in range(self.listed)]
+        return investigation_pb2.FindCommonPlatesResponse(plates=rows, truncated=self.more)
+
+    def ListCloneSuspects(self, request, context):
+        rows = [investigation_pb2.CloneSuspect() for _ in range(self.listed)]
+        return investigation_pb2.ListCloneSuspectsResponse(suspects=rows, truncated=self.more)
+
+    def ListPresent(self, request, context):
+        rows = [investigation_pb2.PresentVehicle() for _ in range(self.listed)]
+        return investigation_pb2.ListPresentResponse(vehicles=rows, total=len(rows) + self.more)
 
     def Subscribe(self, request, context):
         self.subscribed.put(request)

@@ -108,6 +108,25 @@ def test_search_says_when_there_is_more(ring: MemoryRing) -> None:
     assert "more than 10 plates match" in result.stderr
 
 
+def test_lists_say_when_a_limit_left_some_out(ring: MemoryRing) -> None:
+    questions = {
+        "companions": ("companions", "AB123CD"),
+        "plates": ("common", "GP-01@2026-04-01/2026-04-01"),
+        "pairs": ("clones",),
+        "vehicles": ("present",),
+    }
+    for things, question in questions.items():
+        ring.listed, ring.more = 3, True
+        for form in ((), ("--json",)):
+            said = run(*question, *form, *PURPOSE, server=ring.address).stderr
+            assert f"more than 3 {things}: raise --limit, or ask more narrowly" in said
+        ring.more = False
+        assert not run(*question, *PURPOSE, server=ring.address).stderr
+    ring.listed, ring.more = 1_000, True
+    said = run("present", "--limit", "2000", *PURPOSE, server=ring.address).stderr
+    assert "more than 1,000 vehicles: ask more narrowly" in said
+
+
 def test_a_rejected_read_is_shown_whole(ring: MemoryRing) -> None:
     ring.rejects = [
         operations_pb2.Reject(

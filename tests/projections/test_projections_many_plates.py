@@ -59,11 +59,15 @@ def range_of(start: int, end: int) -> TimeRange:
 
 
 def companions(filled: Filled, request: pb.FindCompanionsRequest) -> list[pb.Companion]:
-    return companions_of(filled.client, filled.world.log, travel_of(request))
+    return list(companions_of(filled.client, filled.world.log, travel_of(request)).companions)
 
 
 def common(filled: Filled, request: pb.FindCommonPlatesRequest) -> list[pb.CommonPlate]:
-    return common_plates(filled.client, filled.world.log, places_of(request))
+    return list(common_plates(filled.client, filled.world.log, places_of(request)).plates)
+
+
+def suspects(filled: Filled, request: pb.ListCloneSuspectsRequest) -> list[pb.CloneSuspect]:
+    return list(clone_suspects(filled.client, hunt_of(request, Timestamp())).suspects)
 
 
 def passages_of(reads: list[Seen]) -> list[reference.ReferencePassage]:
@@ -145,7 +149,7 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
         reads.append(Seen(plate, at, checkpoint, direction, confidence=confidence))
     end = at + 1
     assume(all(p.reads[-1].at - p.first.at < 100 * SECOND for p in passages_of(reads)))
-    suspects = impossible(reads)
+    too_fast = impossible(reads)
     rng.shuffle(reads)
     reads = [replace(read, sequence=i) for i, read in enumerate(reads, 1)]
     stored = [replace(r.stored(), originator_id=uuid4()) for r in reads]
@@ -211,9 +215,8 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
         assert {v.plate: micros(v.visit.entered_at) for v in answer.vehicles} == expected
         assert answer.total == len(expected)
 
-    hunt = hunt_of(pb.ListCloneSuspectsRequest(range=everything), Timestamp())
-    clones = clone_suspects(client, hunt)
-    assert {(c.plate, c.first.checkpoint, c.second.checkpoint) for c in clones} == suspects
+    clones = suspects(filled, pb.ListCloneSuspectsRequest(range=everything))
+    assert {(c.plate, c.first.checkpoint, c.second.checkpoint) for c in clones} == too_fast
     assert not any(c.hint for c in clones)
 
     counted = Counter(
@@ -344,26 +347,25 @@ def test_a_hint_is_no_proof_and_comes_when_asked_for(filled: Filled) -> None:
     )
     filled.apply()
     request = pb.ListCloneSuspectsRequest(range=range_of(at - HOUR, at + DAY))
-    (proof,) = clone_suspects(filled.client, hunt_of(request, Timestamp()))
+    (proof,) = suspects(filled, request)
     assert (proof.plate, proof.hint, proof.inside_twice) == ("CLONED1", False, True)
     assert proof.distance_km == pytest.approx(11.1, rel=0.01)
     assert proof.implied_speed_kmh == pytest.approx(666, rel=0.01)
     assert (proof.first.checkpoint, proof.second.checkpoint) == ("A", "B")
     assert (proof.first.at, proof.second.at) == (from_micros(at), from_micros(at + MINUTE))
     request.include_hints = True
-    found = clone_suspects(filled.client, hunt_of(request, Timestamp()))
+    found = suspects(filled, request)
     assert [(s.plate, s.hint) for s in found] == [("CLONED1", False), ("TWICE01", True)]
     request.include_hints = False
     request.top_speed_kmh = 700
-    assert not clone_suspects(filled.client, hunt_of(request, Timestamp()))
+    assert not suspects(filled, request)
 
 
 def suspects_of(filled: Filled, start: int, end: int, **question: Any) -> list[tuple[str, int]]:
     """Plates, and when the second passage was."""
     filled.apply()
     request = pb.ListCloneSuspectsRequest(range=range_of(start, end), **question)
-    found = clone_suspects(filled.client, hunt_of(request, Timestamp()))
-    return [(s.plate, micros(s.second.at)) for s in found]
+    return [(s.plate, micros(s.second.at)) for s in suspects(filled, request)]
 
 
 def test_wrong_clocks_hide_no_clone(filled: Filled) -> None:
@@ -513,6 +515,25 @@ def test_hours_are_the_citys_and_a_blind_reader_stands_out(filled: Filled) -> No
         ("2", 0, 36, True),
     ]
     assert {micros(f.hour) for f in answer.flows} == {last}
+
+
+def test_an_answer_says_that_its_limit_left_some_out(filled: Filled) -> None:
+    at = T0 - 440 * DAY
+    for n, place in ((0, "A"), (MINUTE, "B")):
+        filled.world.see(*(Seen(f"CUT{i}{i}{i}", at + n + i, place) for i in range(4)))
+    filled.apply()
+    client, log, span = filled.client, filled.world.log, range_of(at, at + HOUR)
+    scenes = [pb.Scene(checkpoint="A", range=span)]
+    for limit in (1, 2, 3, 4):
+        travel = pb.FindCompanionsRequest(plate="CUT000", range=span, limit=limit)
+        met = companions_of(client, log, travel_of(travel))
+        assert (len(met.companions), met.truncated) == (min(limit, 3), limit < 3)
+        places = pb.FindCommonPlatesRequest(scenes=scenes, limit=limit)
+        there = common_plates(client, log, places_of(places))
+        assert (len(there.plates), there.truncated) == (limit, limit < 4)
+        hunt = pb.ListCloneSuspectsRequest(range=span, limit=limit)
+        clones = clone_suspects(client, hunt_of(hunt, Timestamp()))
+        assert (len(clones.suspects), clones.truncated) == (limit, limit < 4)
 
 
 @pytest.mark.parametrize(

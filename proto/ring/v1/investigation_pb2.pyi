@@ -468,16 +468,20 @@ class FindCompanionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COMPANIONS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    truncated: _builtins.bool
+    """There are more than these: the limit left some out."""
     @_builtins.property
     def companions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Companion]: ...
     def __init__(
         self,
         *,
         companions: _abc.Iterable[Global___Companion] | None = ...,
+        truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["companions", b"companions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["companions", b"companions", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -599,16 +603,20 @@ class FindCommonPlatesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PLATES_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    truncated: _builtins.bool
+    """There are more than these: the limit left some out."""
     @_builtins.property
     def plates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommonPlate]: ...
     def __init__(
         self,
         *,
         plates: _abc.Iterable[Global___CommonPlate] | None = ...,
+        truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plates", b"plates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plates", b"plates", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -709,16 +717,20 @@ class ListCloneSuspectsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUSPECTS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    truncated: _builtins.bool
+    """There are more than these: the limit left some out."""
     @_builtins.property
     def suspects(self) -> _containers.RepeatedCompositeFieldContainer[Global___CloneSuspect]: ...
     def __init__(
         self,
         *,
         suspects: _abc.Iterable[Global___CloneSuspect] | None = ...,
+        truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["suspects", b"suspects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["suspects", b"suspects", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
