@@ -35,19 +35,30 @@ _given: ContextVar[str | None] = ContextVar("given", default=None)
 
 
 def act_in(app: typer.Typer) -> None:
-    """Gives every command of an application, and of those within it, the option."""
+    """Gives every command of an application, and of those within it, the option.
+
+    A group that is a command by itself has it too: `ring alerts --as AGENCY`. What is given with
+    it holds for the command after it, unless that has its own.
+    """
+    group = app.registered_callback
+    by_itself = group is not None and bool(group.invoke_without_command)
+    if group is not None and group.callback is not None and by_itself:
+        group.callback = _with_option(group.callback)
     for command in app.registered_commands:
         if command.callback is not None:
-            command.callback = _with_option(command.callback)
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            act_in(group.typer_instance)
+            command.callback = _with_option(command.callback, after_another=by_itself)
+    for within in app.registered_groups:
+        if within.typer_instance is not None:
+            act_in(within.typer_instance)
 
 
-def _with_option(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_option(
+    function: Callable[..., Any], *, after_another: bool = False
+) -> Callable[..., Any]:
     @wraps(function)
     def acting(*args: Any, on_behalf_of: str | None, **kwargs: Any) -> Any:
-        _given.set(on_behalf_of)
+        if on_behalf_of is not None or not after_another:
+            _given.set(on_behalf_of)
         return function(*args, **kwargs)
 
     # Typer reads a command's options from its signature.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from ring.cli.output import (
     progress_bar,
     show_direction,
     show_position,
+    to_dict,
 )
 from ring.cli.settings import load
 from ring.cli.times import positions, show_time
@@ -111,7 +112,7 @@ def list_rejects(
                 break
             shown += 1
             if as_json:
-                print_json(reject)
+                print_json(_as_sent(reject))
                 continue
             rows.append(
                 (
@@ -159,9 +160,27 @@ def show_reject(
     if found is None or found.position.position != int(number):
         raise CommandError(f"no rejected read at {number}: 'ring rejects' lists them")
     if as_json:
-        print_json(found)
+        print_json(_as_sent(found))
     else:
         _print_reject(found)
+
+
+def _as_sent(reject: Reject) -> dict[str, Any]:
+    """A reject's JSON. A capture time that no calendar has is its seconds and nanoseconds."""
+    from proto.ring.v1.operations_pb2 import Reject
+
+    captured = reject.read.captured_at
+    try:
+        captured.ToJsonString()
+    except ValueError:
+        rest = Reject()
+        rest.CopyFrom(reject)
+        rest.read.ClearField("captured_at")
+        fields = to_dict(rest)
+        odd = {"seconds": str(captured.seconds), "nanos": captured.nanos}
+        fields["read"] = {**fields.get("read", {}), "captured_at": odd}
+        return fields
+    return to_dict(reject)
 
 
 def _print_reject(reject: Reject) -> None:

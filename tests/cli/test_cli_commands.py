@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from proto.ring.v1 import investigation_pb2, operations_pb2
 from ring.cli.__main__ import app
 from tests.cli.memory_ring import LOG, MemoryRing, at, error_of, fails, lines_of, position, run
 
-COMMANDS = [
-    *(["search"], ["timeline"], ["reads"], ["flows"], ["picture"]),
-    *(["companions"], ["common"], ["clones"], ["present"]),
-    *(["checkpoints", "import"], ["checkpoints", "list"]),
-    *(["readers", "import"], ["readers", "list"], ["readers", "revoke"]),
-    *(["hotlist", "import"], ["hotlist", "list"], ["hotlist", "remove"], ["hotlist", "create"]),
-    ["hotlist", "policy"],
-    *(["alerts"], ["alerts", "acknowledge"], ["alerts", "resolve"]),
-    *(["rejects"], ["rejects", "list"], ["rejects", "show"], ["rebuild"], ["status"]),
-]
+
+def commands(of: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command by its words; a group that is a command by itself too."""
+    within = getattr(of, "commands", {})
+    if not within or of.invoke_without_command:
+        yield path
+    for name, command in within.items():
+        yield from commands(command, (*path, name))
+
+
+COMMANDS = list(commands(get_command(app)))
 PURPOSE = ("--case", "C-1", "--reason", "test")
 
 
@@ -33,10 +37,10 @@ def ring() -> Iterator[MemoryRing]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_takes_server_json_and_help_at_its_end(command: list[str]) -> None:
+def test_every_command_takes_server_json_as_and_help_at_its_end(command: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
-    for option in ("--server", "--json", "--help"):
+    for option in ("--server", "--json", "--as", "--help"):
         assert option in result.stdout
 
 
@@ -147,6 +151,20 @@ def test_a_rejected_read_is_shown_whole(ring: MemoryRing) -> None:
     assert shown["read"] == {"sequence": "41", "plate": "!", "confidence": 7.0}
     assert "41" in run("rejects", "show", f"{LOG}:41", server=ring.address).stdout
     assert "no rejected read at 42" in error_of(run("rejects", "show", "42", server=ring.address))
+
+
+def test_a_rejected_read_of_no_calendar_s_time_is_shown_as_it_was_sent(ring: MemoryRing) -> None:
+    wild = {"sequence": 1, "plate": "!", "captured_at": Timestamp(seconds=1 << 62, nanos=-5)}
+    ring.rejects = [
+        operations_pb2.Reject(position=position(40), reason="plate", read=wild),
+        operations_pb2.Reject(position=position(41), reason="plate", read={"sequence": 2}),
+    ]
+    listed = lines_of(run("rejects", "--json", server=ring.address))
+    assert [reject["read"]["sequence"] for reject in listed] == ["1", "2"]
+    [shown] = lines_of(run("rejects", "show", "40", "--json", server=ring.address))
+    assert shown == listed[0]
+    assert shown["read"]["captured_at"] == {"seconds": str(1 << 62), "nanos": -5}
+    assert str(1 << 62) in run("rejects", "show", "40", server=ring.address).stdout
 
 
 def test_a_rebuild_that_differs_names_the_table_and_its_columns(ring: MemoryRing) -> None:

@@ -1,6 +1,7 @@
 """Two agencies on one ring: neither sees or changes the other's list without a grant."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -375,3 +376,31 @@ def test_the_command_acts_for_an_agency(
     assert "0 hotlists" in ring("hotlist", "list")
     ring("hotlist", "list", "--as", "", code=2)
     ring("hotlist", "grant", "stolen", other, "--right", "own", "--as", owner, code=2)
+
+
+def test_alerts_are_followed_and_acknowledged_for_an_agency(server: Server, agencies) -> None:
+    police, customs, _, owner = agencies
+    (other,) = (value for _, value in customs.metadata)
+    plate = f"T{uuid4().hex[:8].upper()}"
+    for agency in (police, customs):
+        agency.load("stolen", HotlistEntry(plate=plate))
+    upto = send(server, read(1, plate)) + 2
+
+    for agency, name in ((customs, other), (police, owner)):
+        (alert,) = agency.told(upto)
+        told = ring_command(
+            *("alerts", "--from-beginning", "--count", "1", "--json", "--as", name),
+            server=server.address,
+        )
+        assert json.loads(told)["alert"]["alert_id"] == alert.alert_id
+        assert json.loads(told)["alert"]["agency"] == name
+
+    # What is given with the group holds for the command after it, unless that has its own.
+    def acknowledge(*arguments: str, code: int = 0) -> None:
+        ring_command("alerts", *arguments, server=server.address, code=code)
+
+    acknowledge("--as", other, "acknowledge", alert.alert_id, code=1)
+    acknowledge("--as", owner, "acknowledge", alert.alert_id, "--as", other, code=1)
+    acknowledge("--as", other, "acknowledge", alert.alert_id, "--as", owner)
+    acknowledge("--as", owner, "acknowledge", alert.alert_id)
+    acknowledge("acknowledge", alert.alert_id)
