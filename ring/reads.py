@@ -9,7 +9,12 @@ from functools import cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from proto.ring.v1.common_pb2 import Direction, PlateSighting
+from proto.ring.v1.common_pb2 import (
+    DIRECTION_ENTRY,
+    DIRECTION_EXIT,
+    Direction,
+    PlateSighting,
+)
 from proto.ring.v1.events_pb2 import (
     TIME_QUALITY_READER,
     TIME_QUALITY_SUSPECT,
@@ -30,6 +35,7 @@ _DAY = 86_400
 _MAX_POSITIONS = 16
 _MAX_CANDIDATES = 36
 _DELAYED_MICROS = 60_000_000
+_ACROSS = frozenset((DIRECTION_ENTRY, DIRECTION_EXIT))
 _CANDIDATES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
@@ -167,5 +173,8 @@ def sighting(stored: StoredRead) -> PlateSighting:
 
 
 def direction_of(read: PlateRead, registered: "Direction.ValueType") -> "Direction.ValueType":
-    """The read's own direction, else the one the reader is registered for."""
-    return read.direction or registered
+    """The read's own direction, else the one the reader is registered for.
+
+    A direction that is none of ours says nothing.
+    """
+    return read.direction if read.direction in _ACROSS else registered

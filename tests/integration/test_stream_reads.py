@@ -266,6 +266,21 @@ def test_place_lane_and_direction_come_from_the_registry_unless_the_read_says(
     ]
 
 
+@pytest.mark.parametrize("direction", [7, -3])
+def test_a_direction_that_there_is_not_is_as_registered(
+    server: Server, reader: str, direction: int
+) -> None:
+    epoch = str(uuid4())
+    client = Client(server, reader, epoch)
+    client.batch(read(1, direction=direction))
+    assert not client.until(1)[-1].rejected
+    client.close()
+    ((_, body),) = stored(server, reader, epoch).values()
+    kept = StoredRead.FromString(body)
+    assert kept.direction == DIRECTION_ENTRY
+    assert kept.read.direction == direction, "the read itself is kept as it was sent"
+
+
 def test_an_unknown_reader_is_refused_at_hello(server: Server) -> None:
     client = Client(server, "nobody", str(uuid4()), hello=False)
     client.send(hello=ReaderHello(reader_id="nobody", epoch=str(uuid4())))

@@ -40,10 +40,10 @@ What the server does with a read:
      above the committed one               of that message is stored
 
 A read is rejected when it has no plate, a plate that is not [A-Z0-9]{2,12} after
-normalisation (upper case; spaces, hyphens, dots and middle dots removed), a
-confidence outside 0..1, or a malformed posterior. A rejected read is recorded whole,
-with its reason, and committed_sequence passes it: one bad read never blocks the
-good ones, and an acknowledgement never destroys evidence.
+normalisation (upper case; spaces, tabs, hyphens, dots, middle dots, bullets, underscores
+and slashes removed), a confidence outside 0..1, or a malformed posterior. A rejected read
+is recorded whole, with its reason, and committed_sequence passes it: one bad read never
+blocks the good ones, and an acknowledgement never destroys evidence.
 
 After FAILED_PRECONDITION "new epoch needed" nothing that was new in that message
 is stored: the reader forgets what was acknowledged, moves the rest to a new epoch
@@ -249,7 +249,9 @@ class PlateRead(_message.Message):
     lane: _builtins.str
     """Empty: the lane the reader is registered for."""
     direction: _common_pb2.Direction.ValueType
-    """DIRECTION_UNSPECIFIED: as the reader is registered."""
+    """DIRECTION_UNSPECIFIED, and any value that Direction does not have: as the reader is
+    registered.
+    """
     crop_sha256: _builtins.bytes
     """The plate's picture, uploaded beside the reads; may be empty."""
     @_builtins.property
@@ -261,8 +263,8 @@ class PlateRead(_message.Message):
         """Per position of the plate, the likeliest characters. May be empty; if not, it is
         malformed (and the read rejected) where a position has no candidates, more than 36,
         not one probability a character, a character outside A-Z 0-9 and '_' (no character
-        here), a probability outside 0..1, or probabilities that sum to more than 1.01;
-        or where it has more than 16 positions.
+        here), a character twice, a probability outside 0..1, or probabilities that sum to more
+        than 1.01; or where it has more than 16 positions.
         """
 
     @_builtins.property

@@ -40,10 +40,10 @@ What the server does with a read:
      above the committed one               of that message is stored
 
 A read is rejected when it has no plate, a plate that is not [A-Z0-9]{2,12} after
-normalisation (upper case; spaces, hyphens, dots and middle dots removed), a
-confidence outside 0..1, or a malformed posterior. A rejected read is recorded whole,
-with its reason, and committed_sequence passes it: one bad read never blocks the
-good ones, and an acknowledgement never destroys evidence.
+normalisation (upper case; spaces, tabs, hyphens, dots, middle dots, bullets, underscores
+and slashes removed), a confidence outside 0..1, or a malformed posterior. A rejected read
+is recorded whole, with its reason, and committed_sequence passes it: one bad read never
+blocks the good ones, and an acknowledgement never destroys evidence.
 
 After FAILED_PRECONDITION "new epoch needed" nothing that was new in that message
 is stored: the reader forgets what was acknowledged, moves the rest to a new epoch

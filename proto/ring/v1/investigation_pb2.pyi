@@ -43,7 +43,8 @@ class SearchPlatesRequest(_message.Message):
     AT_LEAST_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
     """'?' stands for one character, '*' for any run of them; plain text is exact. Letters
-    may be in either case; spaces, hyphens, dots and middle dots are ignored.
+    may be in either case; spaces, tabs, hyphens, dots, middle dots, bullets, underscores and
+    slashes are ignored.
     """
     fuzzy: _builtins.bool
     """Also plates that the OCR could have confused, ranked by likelihood."""
