@@ -4,9 +4,13 @@ import csv
 import gzip
 import json
 import random
+import statistics
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -19,14 +23,37 @@ from proto.ring.v1 import (
 )
 from proto.ring.v1.common_pb2 import DIRECTION_ENTRY, DIRECTION_EXIT, LogPosition, Purpose
 from proto.ring.v1.ingest_pb2 import PlateRead
-from tests.conftest import ServerFactory
+from tests.conftest import ROOT, Server, ServerFactory
 from tests.vendor import Client
 
 pytestmark = pytest.mark.timeout(180)
 
 _DIRECTIONS = {"entry": DIRECTION_ENTRY, "exit": DIRECTION_EXIT}
-_SAMPLE = 200
+_SAMPLE = 40
 _WHY = Purpose(case_number="1", reason="test")
+
+
+class Visit(NamedTuple):
+    """Times in seconds since 1970, None where that passage was not seen."""
+
+    plate: str
+    entered: int | None
+    left: int | None
+    came_by: str
+    left_by: str
+
+
+def visits_of(server: Server) -> list[Visit]:
+    """What a server that has ended keeps of every plate."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.acceptance.visits", str(server.data)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return [Visit(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def test_real_movements_streamed_backwards_in_pieces_give_the_answers_counted_elsewhere(
@@ -94,3 +121,17 @@ def test_real_movements_streamed_backwards_in_pieces_give_the_answers_counted_el
             assert len(complete) == len(by_plate[plate]) // 2
             if plate == answers["most_visits_plate"]:
                 assert len(complete) == answers["most_visits"]
+
+    # Every plate's visits: too many to ask for one by one.
+    assert server.stop() == 0
+    visits = visits_of(server)
+    complete = [v for v in visits if v.entered is not None and v.left is not None]
+    assert len({v.plate for v in visits}) == answers["plates"]
+    assert len(complete) == answers["complete_visits"]
+    assert len(visits) - len(complete) == answers["open_visits"]
+    stays = [v.left - v.entered for v in complete]
+    assert statistics.median(stays) == answers["median_visit_s"]
+    assert max(stays) == answers["longest_visit_s"]
+    assert sum(v.came_by != v.left_by for v in complete) == answers["through_visits"]
+    ((plate, most),) = Counter(v.plate for v in complete).most_common(1)
+    assert (plate, most) == (answers["most_visits_plate"], answers["most_visits"])
