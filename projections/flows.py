@@ -264,13 +264,13 @@ def _count_keys(
         part = Span(max(span.start, begin * QUARTER), min(span.end, (last + 1) * QUARTER))
         # Where most of what lies between is asked for, all of it costs less than picking out.
         dense = 4 * len(some) >= len(codes) * (last + 1 - begin)
-        rows = _count(client, [] if dense else some, part, codes)
+        rows = count(client, [] if dense else some, part, codes)
         wanted = set(some)
         found += [row for row in rows if (row[0], row[1]) in wanted]
     return found
 
 
-def _count(
+def count(
     client: Client, keys: Sequence[_Live], span: Span, checkpoints: Sequence[str] = ()
 ) -> list[tuple[str, int, _Counts]]:
     """Passages of some checkpoints' quarters; without keys: of all in the span."""

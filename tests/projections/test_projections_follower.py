@@ -396,6 +396,6 @@ def test_every_column_has_a_checksum(world: World) -> None:
             (sums,) = client.named_rows(f"checksums/{table}")
             assert list(sums) == ["rows", *columns], statement(f"checksums/{table}")
         tables = {str(r[0]) for r in client.rows("queries/table_rows", database=client.database)}
-        # flow_counts holds what questions asked for so far: worked out anew, never compared.
+        # flow_counts holds what questions asked for so far, and is compared with counts made anew.
         apart = {"flow_counts", "incoming", "positions", "schema_versions", "unsure_reads_lacking"}
         assert tables == apart.union(TABLES)

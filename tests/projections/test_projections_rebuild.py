@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections import flows
 from projections.clickhouse import ClickHouse, Client
 from projections.follower import Projection
 from projections.rebuild import TABLES
@@ -57,7 +58,7 @@ def live(client: Client, world: World) -> str:
 def test_what_was_followed_equals_what_is_built_anew(served: Served, client: Client) -> None:
     outcome = rebuild(served, verify=True)
     assert outcome.outcome == "equal", outcome
-    assert {t.table for t in outcome.tables} == set(TABLES)
+    assert {t.table for t in outcome.tables} == {*TABLES, "flow_counts"}
     rows = {t.table: t.rows_live for t in outcome.tables}
     assert (rows["sightings"], rows["plates"], rows["checkpoints"]) == (400, 40, 1)
     assert rows["unsure_reads"] > 100
@@ -94,6 +95,48 @@ def test_changed_values_are_found_and_named(served: Served, client: Client) -> N
         done = CHANGES[: CHANGES.index(changes[-1]) + 1]
         assert found == {table: columns for _, table, columns in done}
     assert set(found) == set(TABLES)
+
+
+def compared(served: Served) -> tuple[str, int, list[str]]:
+    """The outcome of a comparison, and what it says of the counts that questions kept."""
+    timeline_length(served, "C00001")
+    *_, outcome = served.projections.Rebuild(RebuildRequest(verify_only=True), timeout=60)
+    (counts,) = (t for t in outcome.tables if t.table == "flow_counts")
+    return outcome.outcome, counts.rows_live, list(counts.different_columns)
+
+
+def test_counts_that_were_kept_are_compared_with_counts_made_anew(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows, "_WORTH_KEEPING", 1)
+    times = [T0 + day * 5 * 24 * 3600 * SECOND for day in range(4)]
+    world.see(*(Seen(f"C{n:05}", at, f"GP-{n}") for at in times for n in range(3)))
+    with serving(world) as served:
+        wait(served)
+        # A count that lacks a read is no answer, and made anew by the next question.
+        world.see(Seen("LATE001", T0, "GP-0"))
+        assert compared(served) == ("equal", 11, [])
+        wait(served)
+        client.use(live(client, world))
+        some = "FROM flow_counts WHERE checkpoint = 'GP-0' ORDER BY quarter LIMIT 1"
+        client._raw.command(
+            f"INSERT INTO flow_counts SELECT quarter, checkpoint, seen + 1000, counts {some}"
+        )
+        client._raw.command("INSERT INTO unsure_reads_lacking SELECT log, 7 FROM positions LIMIT 1")
+        assert compared(served) == ("different", 12, ["seen"])
+        client._raw.command(
+            "ALTER TABLE flow_counts UPDATE counts = arrayMap(c -> (c.1, c.2, c.3 + 1), counts) "
+            "WHERE checkpoint = 'GP-1' SETTINGS mutations_sync = 2"
+        )
+        assert compared(served) == ("different", 12, ["counts", "seen"])
+
+        *_, outcome = served.projections.Rebuild(RebuildRequest(), timeout=60)
+        assert outcome.outcome == "rebuilt"
+        client.use(live(client, world))
+        for table in ("flow_counts", "unsure_reads_lacking"):
+            ((rows,),) = client._raw.query(f"SELECT count() FROM {table}").result_rows
+            assert rows == 0
+        assert compared(served) == ("equal", 0, [])
 
 
 def test_a_rebuild_heals_while_questions_and_reads_go_on(served: Served, client: Client) -> None:
