@@ -111,7 +111,7 @@ class Prior:
         mass = ends * weights
         total = mass.sum(axis=0)
         by_country = (self._weights.T @ ends) * favour
-        rivals = np.argpartition(-mass, min(RIVALS, len(mass)) - 1, axis=0)[:RIVALS].T
+        rivals = _heaviest(mass.T.copy(), min(RIVALS, len(mass)))
         texts, theirs = self._best(rivals, characters, sums, none, favour)
         # A pattern that hardly counts is no rival.
         numbers = np.arange(len(said))[:, None]
@@ -121,27 +121,21 @@ class Prior:
         last = np.zeros(forward.shape[1:])
         last[self._tree.ends] = weights * (self._lengths[:, None] == lengths)
         through = self._tree.through(forward, sums, none, last)
-        marginals = self._marginals(through, characters)
-        found = []
-        for number, (length, whole) in enumerate(zip(lengths, total, strict=True)):
-            if whole <= 0:
-                found.append(Decoded("", 0.0, said[number][:0], {}))
-                continue
-            marginal = marginals[number, :length]
-            out = np.zeros((length, len(ALPHABET)), np.float32)
-            out[:, :NOTHING] = marginal / marginal.sum(axis=1, keepdims=True)
-            text = texts[number, first[number], :length]
-            found.append(
-                Decoded(
-                    "".join(ALPHABET[column] for column in text),
-                    min(1.0, float(theirs[number, first[number]] / whole)),
-                    out,
-                    dict(
-                        zip(self.countries, (by_country[:, number] / whole).tolist(), strict=True)
-                    ),
-                )
+        rows = _shares(self._marginals(through, characters))
+        shares = (by_country / np.where(total > 0, total, 1.0)).T.tolist()
+        chances = theirs[numbers[:, 0], first] / np.where(total > 0, total, 1.0)
+        plates = texts[numbers[:, 0], first].tolist()
+        return [
+            Decoded(
+                "".join(ALPHABET[column] for column in plate[:length]),
+                min(1.0, chance),
+                rows[number, :length],
+                dict(zip(self.countries, share, strict=True)) if length else {},
             )
-        return found
+            for number, (plate, length, chance, share) in enumerate(
+                zip(plates, lengths.tolist(), chances.tolist(), shares, strict=True)
+            )
+        ]
 
     def _best(
         self, rivals: Places, characters: Numbers, sums: Numbers, none: Numbers, favour: Numbers
@@ -194,6 +188,24 @@ def _together(said: Sequence[Posterior]) -> Numbers:
     for number, rows in enumerate(said):
         seen[: len(rows), number] = rows
     return seen
+
+
+def _heaviest(mass: Numbers, count: int) -> Places:
+    """The numbers of so many columns, for each row, the heaviest first. Takes mass apart."""
+    rows = np.arange(len(mass))
+    found = np.zeros((len(mass), count), np.intp)
+    for turn in range(count):
+        found[:, turn] = mass.argmax(axis=1)
+        mass[rows, found[:, turn]] = -1.0
+    return found
+
+
+def _shares(marginals: Numbers) -> Posterior:
+    """Rows that sum to 1 of what each character weighs at a place: (plates, places, 37)."""
+    wholes = marginals.sum(axis=2, keepdims=True)
+    rows: Posterior = np.zeros((*marginals.shape[:2], len(ALPHABET)), np.float32)
+    rows[..., :NOTHING] = marginals / np.where(wholes > 0, wholes, 1.0)
+    return rows
 
 
 def _forward(places: Numbers, none: Numbers) -> Numbers:

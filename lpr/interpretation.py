@@ -24,7 +24,7 @@ TOLD = 0.7
 """Share that a country needs to be told."""
 ALWAYS = 1e-5
 """Probability that every character keeps at every place."""
-HALVINGS = 24
+HALVINGS = 18
 """Steps in which the power is found at which rows say a confidence."""
 
 
