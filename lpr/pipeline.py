@@ -3,9 +3,10 @@
 Always true here: at most one candidate a place, best first; what the rules refuse is no read. A
 text of letters alone or of digits alone is taken for a sign unless OCR and detector are both sure,
 because shop fronts, the numbers of buses and a camera's own clock are what a detector falls for,
-and few plates are like that; the name of a make or model (badges.csv) never is one. A plate that
-reaches the left or right edge of a picture is left out: part of it may be outside, and what is
-left of a plate reads as another one.
+and few plates are like that; in a picture that stands alone, a text that may be such a one, or is
+very short, has to be so much surer as it may; the name of a make or model (badges.csv) never is a
+plate. A plate that reaches the left or right edge of a picture is left out: part of it may be
+outside, and what is left of a plate reads as another one.
 """
 
 from __future__ import annotations
@@ -23,24 +24,28 @@ from lpr.calibration import Calibration
 from lpr.detector import Detector
 from lpr.interpretation import Interpreter
 from lpr.ocr import Recogniser
-from lpr.reading import Box, Candidate, Detection, Picture, Reading, Sight
+from lpr.reading import NOTHING, Box, Candidate, Detection, Picture, Reading, Sight
 
 CROP_WIDTH = 240
 """A picture narrower than this is a plate's crop, and goes straight to the OCR."""
 WIDE_CROP, PLATE_SHAPE = 2 * CROP_WIDTH, 1.7
 """A picture narrower than the one, and at least so much wider than high, may still be a plate's
 crop: it is read whole too, and what is surer counts."""
-NO_SIGN = 0.5
+NO_SIGN = 0.56
 """Confidence times detector's score that a text of letters or digits alone needs."""
-DOUBTED = 0.25
+DOUBTED = 0.295
 """Confidence times detector's score under which a single picture gives no read."""
+SHORT = 4
+"""Characters up to which a text in a single picture is taken for a sign like one of letters."""
 OF_ONE_KIND = 0.5
 """What such a text's rank is multiplied by."""
+DIGITS = 10
+"""Columns of a posterior that are digits, the first ones."""
 LONGEST = 12
 """Characters a plate has at most."""
 SMALLEST = 6.0
 """Pixels of height under which nothing can be read."""
-EDGE = 0.2
+EDGE = 0.25
 """How near a plate may be to the left or right edge, as a share of its height."""
 AROUND = 0.5
 """What is kept around a plate for people's eyes, as a share of its height."""
@@ -77,6 +82,19 @@ class Rules:
     def usual(self, reading: Reading) -> bool:
         """Whether plates are of such characters."""
         return not reading.plate.isdigit() and (self.letters_only or not reading.plate.isalpha())
+
+    def odd(self, reading: Reading) -> float:
+        """How likely it is a text that few plates are like, 0..1: of one kind, or very short.
+
+        TAX0 may well be TAXI, however much likelier formats make it the former.
+        """
+        if len(reading.plate) <= SHORT or not self.usual(reading):
+            return 1.0
+        letters, digits = (
+            float(reading.posterior[:, kind].sum(axis=1).prod())
+            for kind in (slice(DIGITS, NOTHING), slice(DIGITS))
+        )
+        return min(1.0, digits + (0.0 if self.letters_only else letters))
 
     def long_enough(self, reading: Reading) -> bool:
         """Whether the text has as many characters as plates have."""
@@ -199,9 +217,12 @@ class Eye:
         """
         reads: dict[str, Candidate] = {}
         for candidate in candidates:
-            doubted = candidate.reading.confidence * candidate.score < DOUBTED
-            if not doubted and self.rules.accept(candidate.reading, candidate.score):
-                reads.setdefault(candidate.reading.plate, candidate)
+            reading, score = candidate.reading, candidate.score
+            if not self.rules.accept(reading, score):
+                continue
+            needed = DOUBTED + (NO_SIGN - DOUBTED) * self.rules.odd(reading)
+            if reading.confidence * score >= needed:
+                reads.setdefault(reading.plate, candidate)
         return list(reads.values())
 
     def _rank(self, candidate: Candidate) -> float:

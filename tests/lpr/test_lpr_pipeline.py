@@ -90,6 +90,18 @@ def test_letters_or_digits_alone_need_a_sure_ocr_and_a_sure_detector(
     assert Rules(letters_only=True).accept(one_kind) is text.isalpha()
 
 
+@pytest.mark.parametrize(
+    ("text", "sure", "odd"),
+    [("AB123CD", 0.9, 0.0), ("TAXI0", 0.9, 0.0), ("TAXI0", 0.5, 0.4), ("A1B2", 0.99, 1.0),
+     ("219906", 0.99, 1.0), ("BIMMIAN", 0.5, 1.0)],
+)  # fmt: skip
+def test_what_may_be_a_sign_is_one_as_far_as_it_may(text: str, sure: float, odd: float) -> None:
+    rows = spelt(text, 1.0)
+    rows[-1, ALPHABET.index(text[-1])] = sure
+    rows[-1, ALPHABET.index("I")] += 1 - sure
+    assert Rules().odd(Reading(text, 0.9, rows)) == pytest.approx(odd, abs=0.11)
+
+
 def test_what_stands_on_every_car_of_a_make_is_no_plate() -> None:
     badge = Reading("RENAULT", 0.99, np.zeros((0, 37), np.float32))
     assert not Rules().accept(badge, 1.0)
@@ -118,8 +130,14 @@ def test_real_scenes_are_found_and_read(shared: Path, hub_model: Path) -> None:
     assert right >= 5
 
 
-@pytest.mark.parametrize(("score", "read"), [(0.9, True), (0.2, False)])
-def test_what_the_detector_doubts_is_doubted_in_a_single_picture(score: float, read: bool) -> None:
+@pytest.mark.parametrize(
+    ("text", "score", "read"),
+    [("AB123CD", 0.9, True), ("AB123CD", 0.4, True), ("AB123CD", 0.2, False),
+     ("TAX0", 0.9, True), ("TAX0", 0.4, False)],
+)  # fmt: skip
+def test_what_the_detector_doubts_is_doubted_in_a_single_picture(
+    text: str, score: float, read: bool
+) -> None:
     class Doubting:
         def find(self, picture: Picture) -> list[list[Detection]]:
             return [[Detection(Box(100, 100, 120, 40), score)]]
@@ -128,7 +146,7 @@ def test_what_the_detector_doubts_is_doubted_in_a_single_picture(score: float, r
         name = "hesitant"
 
         def read(self, sights: Sequence[Sight]) -> list[Reading]:
-            return [Reading.of(spelt("AB123CD", 0.95)) for _ in sights]
+            return [Reading.of(spelt(text, 0.97)) for _ in sights]
 
     reads = Eye(Doubting(), Hesitant(), Rules()).read(np.zeros((400, 600, 3), np.uint8))
     assert bool(reads) is read
