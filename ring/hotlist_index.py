@@ -163,9 +163,13 @@ class HotlistIndex:
         read = stored.read
         # All other plates together have what the confidence leaves: most reads are surer than any
         # near match allows, and then need not be asked what else they may be.
-        if 1.0 - read.confidence <= self._lowest - _ROUNDING and not self._has(read.plate):
-            return iter(())
-        likely = plausible(read)
+        above = 0.0
+        if not self._has(read.plate):
+            if 1.0 - read.confidence <= self._lowest - _ROUNDING:
+                return iter(())
+            if not self._patterns:  # which have the sum of many plates
+                above = self._lowest - _ROUNDING
+        likely = plausible(read, above)
         found = [
             _Found(plate, plate, said, entries)
             for plate, said in likely.items()
@@ -177,7 +181,9 @@ class HotlistIndex:
 
     def _has(self, plate: str) -> bool:
         """Whether the plate is an entry's, or matches one's pattern."""
-        return plate in self._by_plate or any(True for _ in self._patterns.matching(plate))
+        return plate in self._by_plate or (
+            bool(self._patterns) and any(True for _ in self._patterns.matching(plate))
+        )
 
     def _by_pattern(self, likely: dict[str, float]) -> Iterator[_Found]:
         best: dict[str, str] = {}

@@ -33,45 +33,52 @@ POSSIBLE_PLATES = 100_000_000
 
 _CERTAIN = 1e-6
 _UNNAMED = 1e-4
-_MAJORITY = 0.505  # of a row that sums to 1.01 at most
+_FULL = 1.01  # what a row sums to at most
+_MAJORITY = _FULL / 2
 
 Rivals = Sequence[tuple[str, float]]
 
 
-def plausible(read: PlateRead) -> dict[str, float]:
+def plausible(read: PlateRead, above: float = 0.0) -> dict[str, float]:
     """The plates that the vehicle may have, with the probability of each; the one read comes first.
 
     Of the others, those with at least LEAST, by the likeliest way through the places: 50 at most.
-    The read is one that `ring.reads.judge` found good.
+    Where none of them has more than `above` they may all be left out, which is quicker. The read is
+    one that `ring.reads.judge` found good.
     """
     plate, confidence = read.plate, read.confidence
+    if 1.0 - confidence < LEAST or 1.0 - confidence <= above:
+        return {plate: confidence}
     posterior = read.posterior
     symbols = _aligned(plate, posterior) if posterior else None
     if symbols is None:
-        return _confused(plate, confidence)
-    whole, shares, places = 1.0, [], list(posterior)
-    for symbol, candidates in zip(symbols, places, strict=True):
-        share = candidates.probabilities[0]
-        if share <= _MAJORITY or candidates.characters[0] != symbol:
-            share = _row(symbol, candidates)[symbol]
+        return _confused(plate, confidence, above)
+    whole, lowest, places = 1.0, 1.0, []
+    for symbol, candidates in zip(symbols, posterior, strict=True):
+        characters, said = candidates.characters, candidates.probabilities[:]
+        share = said[0]
+        if share <= _MAJORITY or characters[0] != symbol:
+            share = _row(symbol, characters, said)[symbol]
         whole *= share
-        shares.append(share)
+        if share < lowest:
+            lowest = share
+        places.append((share, symbol, characters, said))
     if whole > 1.0 - _CERTAIN:
-        return _confused(plate, confidence)
+        return _confused(plate, confidence, above)
     base = _base(confidence, whole)
-    if 1.0 - confidence < LEAST or base < LEAST:
+    # The likeliest differs in one place, by no more than what that leaves.
+    if base < LEAST or base * (_FULL - lowest) <= above * lowest:
         return {plate: confidence}
     least = LEAST / base
     rivals = [
-        (place, found)
-        for place, share in enumerate(shares)
-        if 1.0 - share >= least * share
-        and (found := _rivals(symbols[place], places[place], share, least))
+        (number, found)
+        for number, place in enumerate(places)
+        if 1.0 - place[0] >= least * place[0] and (found := _rivals(least, *place))
     ]
     if not rivals:
         return {plate: confidence}
     # A place may sum to a little more than 1; the others have what the confidence leaves even so.
-    shared = prod(1.0 + sum(ratio for _, ratio in others) for _, others in rivals) - 1.0
+    shared = prod(1.0 + sum(map(_ratio, others)) for _, others in rivals) - 1.0
     return _spelled(plate, confidence, min(base, (1.0 - confidence) / shared), symbols, rivals)
 
 
@@ -93,14 +100,13 @@ def probability(said: float, listed: float, weight: float) -> float:
     return min(said, said * weight / (1.0 - (1.0 - weight) * min(listed, 1.0)))
 
 
-def _confused(plate: str, confidence: float) -> dict[str, float]:
+def _confused(plate: str, confidence: float, above: float) -> dict[str, float]:
     """What a plate may be by the confusion model, where the reader says only how sure it is."""
-    if 1.0 - confidence < LEAST:
-        return {plate: confidence}
     shares, highest = _tables()
     whole = prod(map(shares.__getitem__, plate), start=shares[""] ** (len(plate) + 1))
     base = _base(confidence, whole)
-    if base * max(map(highest.__getitem__, plate)) < LEAST > base * highest[""]:
+    likeliest = base * max(highest[""], *map(highest.__getitem__, plate))
+    if likeliest < LEAST or likeliest <= above:
         return {plate: confidence}
     symbols = ["", *(symbol for character in plate for symbol in (character, ""))]
     rivals = [
@@ -179,26 +185,39 @@ def _spelled(
     return found
 
 
-def _rivals(symbol: str, candidates: CharacterCandidates, share: float, least: float) -> Rivals:
+def _rivals(
+    least: float, share: float, symbol: str, characters: str, said: Sequence[float]
+) -> Rivals:
     """What else may stand at a place, relative to what does in the plate read; at least `least`.
 
     share: of what does.
     """
-    row = _row(symbol, candidates, least * share)
-    del row[symbol]
-    found = [(other, said / share) for other, said in row.items() if said >= least * share]
+    enough = least * share
+    if said[0] > _MAJORITY and characters[0] == symbol and 1.0 - sum(said) <= enough:
+        # Its symbol, and nothing likely but what it names.
+        found = [
+            ("" if other == "_" else other, likely / share)
+            for other, likely in zip(characters[1:], said[1:], strict=True)
+            if likely >= enough
+        ]
+    else:
+        row = _row(symbol, characters, said, enough)
+        del row[symbol]
+        found = [(other, likely / share) for other, likely in row.items() if likely >= enough]
     return sorted(found, key=_ratio, reverse=True) if len(found) > 1 else found
 
 
 _ratio = itemgetter(1)
 
 
-def _row(symbol: str, candidates: CharacterCandidates, least: float = 0.0) -> dict[str, float]:
+def _row(
+    symbol: str, characters: str, said: Sequence[float], least: float = 0.0
+) -> dict[str, float]:
     """A place's probabilities, of all characters; "" is none. `symbol` has no less than another.
 
     Characters that the place does not name may be left out where they have less than `least`.
     """
-    row: dict[str, float] = dict(zip(candidates.characters, candidates.probabilities, strict=True))
+    row: dict[str, float] = dict(zip(characters, said, strict=True))
     if "_" in row:
         row[""] = row.pop("_")
     left = 1.0 - sum(row.values())

@@ -234,3 +234,45 @@ def test_whatever_a_reader_sends_gives_probabilities_and_the_plate_read_first(
     assert found[plate] == confidence
     assert all(LEAST <= p <= found[plate] + 1e-6 for x, p in found.items() if x != plate)
     assert len(found) <= 1 + 1 / LEAST
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    plate=st.text(alphabet=CHARACTERS, min_size=2, max_size=8),
+    rows=st.lists(st.tuples(ANY_ROW, st.integers(0, 40)), max_size=8),
+    first=st.lists(st.integers(0, 400), min_size=8, max_size=8),
+    confidence=st.floats(0, 1, width=32),
+    above=st.floats(0, 0.6),
+)
+def test_others_are_left_out_only_where_none_is_likelier_than_asked_for(
+    plate: str,
+    rows: list[tuple[dict[str, int], int]],
+    first: list[int],
+    confidence: float,
+    above: float,
+) -> None:
+    named = [
+        {c: more} | {o: n for o, n in row.items() if o != c}
+        for c, more, (row, _) in zip(plate, first, rows, strict=False)
+    ]
+    shares = [
+        {c: n / max(1, sum(row.values()) + left) for c, n in row.items()}
+        for row, (_, left) in zip(named, rows, strict=False)
+    ]
+    message = read(plate, confidence, *shares)
+    every = plausible(message)
+    some = plausible(message, above)
+    if some != every:
+        assert some == {plate: confidence}
+        assert max(p for x, p in every.items() if x != plate) <= above
+
+
+def test_the_likeliest_other_plate_is_kept_up_to_what_it_has() -> None:
+    rows = [{c: 1.0} for c in "AB12"] + [{"8": 0.6, "3": 0.4}, {"C": 1.0}]
+    asked = read("AB128C", 0.6, *rows)
+    assert plausible(asked, 0.395)["AB123C"] == pytest.approx(0.4)
+    assert plausible(asked, 0.41) == {"AB128C": pytest.approx(0.6)}
+    bare = read("O8", 0.4)
+    most = max(p for plate, p in plausible(bare).items() if plate != "O8")
+    assert plausible(bare, most - 0.001) == plausible(bare)
+    assert plausible(bare, most + 0.2) == {"O8": pytest.approx(0.4)}
