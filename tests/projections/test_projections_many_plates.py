@@ -190,9 +190,7 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
                 seen_at.setdefault(read.plate, set()).add(number)
     # An end that is left out is open.
     open_scene = pb.Scene(checkpoint="A", range=TimeRange(start_time=from_micros(begin)))
-    at_a = common_plates(
-        client, filled.world.log, places_of(pb.FindCommonPlatesRequest(scenes=[open_scene]))
-    )
+    at_a = common(filled, pb.FindCommonPlatesRequest(scenes=[open_scene]))
     assert {p.plate for p in at_a} >= {r.plate for r in reads if r.checkpoint == "A"}
     for least in (1, 2, 3):
         request = pb.FindCommonPlatesRequest(
