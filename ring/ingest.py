@@ -75,7 +75,9 @@ class Committer:
         self._now = now
         self._turns: Turns[_Work] = Turns()
         self._closing = threading.Event()
+        # Streams open in the committer's thread and close in the event loop's.
         self._owners: dict[UUID, Stream] = {}
+        self._owning = threading.Lock()
         self._head = self._log.head()
         # What keeps it from storing; empty while it can.
         self.trouble = ""
@@ -143,8 +145,9 @@ class Committer:
         stream.committed = last[0].originator_version if last else 0
         # A commit whose answer was lost has stored more than we were told.
         self._head = max(self._head, self._log.head())
-        older = self._owners.get(stream.id)
-        self._owners[stream.id] = stream
+        with self._owning:
+            older = self._owners.get(stream.id)
+            self._owners[stream.id] = stream
         if older is not None:
             older.end(TakenOver("a newer stream of this reader and epoch took over"))
 
@@ -195,8 +198,7 @@ class Committer:
             answer.committed = 0
             answer.rejected = []
             work.stream.end(error)
-            if self._owners.get(work.stream.id) is work.stream:
-                del self._owners[work.stream.id]
+            self.closed(work.stream)
 
     def _unavailable(self, error: Exception) -> Unavailable:
         metrics.COMMITS_FAILED.inc()
@@ -217,8 +219,9 @@ class Committer:
 
     def closed(self, stream: Stream) -> None:
         """The stream's connection is gone. Called from any thread."""
-        if self._owners.get(stream.id) is stream:
-            self._owners.pop(stream.id, None)
+        with self._owning:
+            if self._owners.get(stream.id) is stream:
+                del self._owners[stream.id]
 
     def revoke(self, reader_id: str) -> None:
         """Ends the streams of a reader that was revoked."""

@@ -1,10 +1,12 @@
 """What is told after the store failed: the committer, and the watch of silent readers."""
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from eventsourcing.persistence import StoredEvent
@@ -12,6 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from proto.ring.v1.registry_pb2 import Checkpoint, Reader
 from ring.application import Ring
 from ring.directory import Directory
+from ring.errors import TakenOver
 from ring.ingest import Committer
 from ring.rpc.clock import now
 from ring.rpc.readers import Readers
@@ -71,6 +74,65 @@ def test_what_was_stored_though_its_answer_was_lost_lies_before_the_position(rin
                 assert (answer.committed, answer.error) == (3, None)
                 assert answer.position >= log.head()
             assert not committer.trouble, "the log can be written"
+        finally:
+            committer.stop()
+
+    asyncio.run(story())
+
+
+class Between(dict[UUID, Stream]):
+    """Whose streams they are: when one is looked up, `meanwhile` runs in another thread."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def get(self, key: UUID, default: Any = None) -> Any:
+        found = super().get(key, default)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            other = threading.Thread(target=meanwhile)
+            other.start()
+            other.join(0.2)  # it may have to wait for us
+        return found
+
+
+def test_a_stream_that_closes_just_then_stops_nothing_and_takes_no_other_s_place(
+    ring: Ring,
+) -> None:
+    log = ring.event_log
+    insert_events = log.insert_events
+
+    def without_room(*_: object, **__: object) -> Any:
+        raise NoRoomError("no room for the event log")
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        committer = Committer(ring, Directory(ring), lambda _: None, loop)
+        committer._owners = owners = Between()
+        committer.start()
+        try:
+            # Its group fails, and it is closed when the committer is about to forget it.
+            first = Stream("r1", EPOCH, lambda _: None)
+            await say(committer, first)
+            log.insert_events = without_room  # type: ignore[method-assign]
+            owners.meanwhile = lambda: committer.closed(first)
+            assert (await say(committer, first, 1)).error is not None
+            log.insert_events = insert_events  # type: ignore[method-assign]
+            second = Stream("r1", EPOCH, lambda _: None)
+            assert (await say(committer, second)).error is None
+
+            # A newer one opens while it closes; the newest still ends the newer.
+            third = Stream("r1", EPOCH, lambda _: None)
+            opened = threading.Event()
+
+            def open_third() -> None:
+                committer.hello(third, lambda _: opened.set())
+                opened.wait(10)
+
+            owners.meanwhile = open_third
+            await asyncio.to_thread(committer.closed, second)
+            assert await asyncio.to_thread(opened.wait, 10)
+            await say(committer, Stream("r1", EPOCH, lambda _: None))
+            assert isinstance(third.ended, TakenOver)
         finally:
             committer.stop()
 
