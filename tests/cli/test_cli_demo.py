@@ -93,3 +93,34 @@ def test_ctrl_c_ends_every_process_and_the_folder(folder: Path) -> None:
     assert process.returncode == 130
     assert list(folder.iterdir()) == []
     assert commands_below(folder) == ""
+
+
+@pytest.mark.timeout(150)
+def test_ones_own_pictures_are_read_and_the_ring_is_kept_up_until_ctrl_c(
+    folder: Path, tmp_path: Path
+) -> None:
+    drawn = [sys.executable, "deploy/demo/scenes.py", str(tmp_path), "AF248NP"]
+    subprocess.run(drawn, cwd=ROOT, check=True, timeout=60)
+    process = subprocess.Popen(
+        [*DEMO, "--keep"],
+        cwd=ROOT,
+        env=environment(folder, RING_DEMO_SOURCE=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    told = []
+    try:
+        for line in process.stdout:
+            told.append(line)
+            if "Ctrl-C ends it all" in line:
+                break
+        address = told[-1].split()[4].rstrip(".")
+        alerts = [sys.executable, "-m", "ring.cli", "alerts", "--from-beginning", "--count", "1"]
+        subprocess.run([*alerts, "--server", address], cwd=ROOT, check=True, timeout=60)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert any("picture reader: AF248NP" in line for line in told), told
+    assert process.returncode == 0
+    assert list(folder.iterdir()) == []
+    assert commands_below(folder) == ""
