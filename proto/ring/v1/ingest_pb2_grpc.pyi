@@ -59,6 +59,10 @@ ABORTED (a newer stream of the same reader and epoch took over); INVALID_ARGUMEN
 (no hello first, a second hello, an epoch that is no UUID, a batch of 0 or more than
 1000 reads or over 3 MiB); UNAVAILABLE (the server goes away, or can't store just
 now: come back with the same epoch and send again what was not acknowledged).
+
+A line that is cut: the server pings (HTTP/2) a silent connection every 30 s and gives it up
+10 s later. A reader may ping as well, once in 5 s at most: who pings more often is cut off
+with UNAVAILABLE.
 """
 
 from collections import abc as _abc
