@@ -21,7 +21,7 @@ import pyarrow as pa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client, Row
-from projections.requests import Filter, Span, filter_of, span_of
+from projections.requests import Filter, Span, filter_of, instant_of, span_of
 from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest, ListFlowsResponse
 
 _SECOND = 1_000_000
@@ -51,19 +51,27 @@ _COUNTS = pa.list_(
 
 @dataclass(frozen=True)
 class Traffic:
-    """A question for flows, checked."""
+    """A question for flows, checked. now: microseconds."""
 
     span: Span
+    now: int
     asked: Filter
     by_lane: bool
     compare: bool
     zone: ZoneInfo
 
 
-def traffic_of(request: ListFlowsRequest, zone: ZoneInfo) -> Traffic:
+def traffic_of(request: ListFlowsRequest, zone: ZoneInfo, now: Timestamp) -> Traffic:
     """Reads a request. InvalidRequest where the range is none."""
     asked = filter_of(checkpoints=request.checkpoints, direction=request.direction)
-    return Traffic(span_of(request.range), asked, request.by_lane, request.compare, zone)
+    return Traffic(
+        span_of(request.range),
+        instant_of(now, "now"),
+        asked,
+        request.by_lane,
+        request.compare,
+        zone,
+    )
 
 
 def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
@@ -81,13 +89,15 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
     if traffic.compare and kept.start < kept.end:
         since = max(kept.start - (_WEEKS * 7 * 24 + 2) * _HOUR * _SECOND, first * QUARTER)
         counts = _counts(client, replace(traffic, span=Span(since, kept.end)), codes)
-        usual = _usual(counts, traffic.zone, kept, first * 900)
+        # A clock that is ahead leaves reads in hours that have not begun.
+        begun = Span(kept.start, min(kept.end, traffic.now))
+        usual = _usual(counts, traffic.zone, begun, first * 900)
         counts = {k: n for k, n in counts.items() if k[0] * _SECOND >= kept.start - _HOUR * _SECOND}
         if kept.start % (_HOUR * _SECOND) or since != kept.start:
             counts = _counts(client, replace(traffic, span=kept), codes)
     else:
         counts = _counts(client, replace(traffic, span=kept), codes)
-    whole = Span(kept.start, min(kept.end, last * QUARTER))
+    whole = Span(kept.start, min(kept.end, last * QUARTER, traffic.now))
     return ListFlowsResponse(
         time_zone=str(traffic.zone),
         flows=[

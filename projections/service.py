@@ -104,7 +104,7 @@ class Investigation(InvestigationServiceServicer):
         self, request: pb.ListFlowsRequest, context: Context
     ) -> pb.ListFlowsResponse:
         """Passages per checkpoint, direction and hour."""
-        traffic = traffic_of(request, self._city.zone)
+        traffic = traffic_of(request, self._city.zone, _now())
         await wait(self._side, request.at_least, context)
         return await ask(self._side, self._threads, lambda client: flows_in(client, traffic))
 

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections import flows
 from projections.clickhouse import ClickHouse, Readers
@@ -20,6 +21,7 @@ from tests.projections.world import ENTRY, EXIT, SECOND, T0, Seen, World
 HOUR = 3600 * SECOND
 # Long after everything.
 NOW = T0 / SECOND + 10 * 86_400
+AFTER = Timestamp(seconds=int(NOW))
 
 
 def never(_: float) -> bool:
@@ -40,7 +42,8 @@ def test_a_round_counts_what_is_not_counted_and_what_changed_since(
         return rows(client, name, **parameters)
 
     def answer() -> dict[tuple[str, int, int], int]:
-        found = flows_in(filled.client, traffic_of(ListFlowsRequest(), ZoneInfo("UTC"))).flows
+        traffic = traffic_of(ListFlowsRequest(), ZoneInfo("UTC"), AFTER)
+        found = flows_in(filled.client, traffic).flows
         return {(f.checkpoint, f.direction, f.hour.seconds): f.passages for f in found}
 
     try:
@@ -96,7 +99,7 @@ def test_the_read_side_counts_by_itself(
                 assert time.monotonic() < until
                 time.sleep(0.05)
             monkeypatch.setattr(flows, "_refresh", lambda *_: (set(), set()))
-            found = flows_in(client, traffic_of(ListFlowsRequest(), ZoneInfo("UTC"))).flows
+            found = flows_in(client, traffic_of(ListFlowsRequest(), ZoneInfo("UTC"), AFTER)).flows
             assert sorted((f.direction, f.passages) for f in found) == [(ENTRY, 1), (EXIT, 1)]
     finally:
         side.close()

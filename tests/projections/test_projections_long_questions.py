@@ -50,20 +50,20 @@ def test_a_server_refuses_a_field_that_is_too_long(front: Front) -> None:
 
 def test_companions_of_thousands_of_passages(filled: Filled) -> None:
     request = pb.FindCompanionsRequest(plate="TARGET1", range=ALWAYS)
-    (convoy,) = companions_of(filled.client, travel_of(request))
+    (convoy,) = companions_of(filled.client, filled.world.log, travel_of(request)).companions
     assert (convoy.plate, convoy.encounters) == ("CONVOY1", len(TIMES))
 
 
 def test_plates_common_to_scenes_of_a_year(filled: Filled) -> None:
     scenes = [pb.Scene(checkpoint=code, range=ALWAYS) for code in (HERE, THERE)]
-    found = common_plates(filled.client, places_of(pb.FindCommonPlatesRequest(scenes=scenes)))
+    places = places_of(pb.FindCommonPlatesRequest(scenes=scenes))
+    found = common_plates(filled.client, filled.world.log, places).plates
     assert [p.plate for p in found] == ["CONVOY1"]
 
 
 def test_flows_of_a_year_of_lone_quarters(filled: Filled) -> None:
-    traffic = flows.traffic_of(
-        pb.ListFlowsRequest(range=ALWAYS, checkpoints=[HERE]), ZoneInfo("UTC")
-    )
+    request = pb.ListFlowsRequest(range=ALWAYS, checkpoints=[HERE])
+    traffic = flows.traffic_of(request, ZoneInfo("UTC"), ALWAYS.end_time)
     for _ in range(2):
         found = flows.flows_in(filled.client, traffic).flows
         assert [f.passages for f in found] == [2] * len(TIMES)

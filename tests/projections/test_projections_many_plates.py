@@ -38,6 +38,8 @@ PLACES = {"A": (-34.50, -58.5), "B": (-34.60, -58.5), "C": (-34.70, -58.5), "D":
 # No two of them are one character apart: none is a misread of another.
 PLATES = ["AB123CD", "AB123OO", "XYZ987", "ABC123"]
 MAX_VISIT = 72 * HOUR
+# After every read of these tests, most of which lie in 2022 to 2027.
+NOW = Timestamp(seconds=2_000_000_000)
 _examples = itertools.count(1)
 
 
@@ -230,7 +232,7 @@ def _counts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def hours_in(filled: Filled, range_: TimeRange) -> dict[tuple[str, int, int], int]:
-    traffic = flows.traffic_of(pb.ListFlowsRequest(range=range_), ZoneInfo("UTC"))
+    traffic = flows.traffic_of(pb.ListFlowsRequest(range=range_), ZoneInfo("UTC"), NOW)
     return {
         (f.checkpoint, f.direction, micros(f.hour)): f.passages
         for f in flows.flows_in(filled.client, traffic).flows
@@ -506,13 +508,42 @@ def test_hours_are_the_citys_and_a_blind_reader_stands_out(filled: Filled) -> No
     request = pb.ListFlowsRequest(
         range=range_of(last, last + HOUR), checkpoints=["C"], by_lane=True, compare=True
     )
-    answer = flows.flows_in(filled.client, flows.traffic_of(request, zone))
+    answer = flows.flows_in(filled.client, flows.traffic_of(request, zone, NOW))
     assert answer.time_zone == "Asia/Kolkata"
     assert [(f.lane, f.passages, f.usual, f.unusual_drop) for f in answer.flows] == [
         ("1", 36, 36, False),
         ("2", 0, 36, True),
     ]
     assert {micros(f.hour) for f in answer.flows} == {last}
+
+
+def test_no_hour_is_judged_before_it_is_over(filled: Filled) -> None:
+    reads = []
+    last = T0 - 450 * DAY
+    for week in range(5):
+        start = last - (4 - week) * 7 * DAY
+        for hour in range(3 if week < 4 else 1):
+            reads += [
+                Seen(f"J{week}H{hour}N{i:03}", start + hour * HOUR + i * 100 * SECOND, "D")
+                for i in range(36)
+            ]
+    # Of a clock that is a day ahead.
+    reads.append(Seen("AHEAD99", last + DAY, "D"))
+    filled.world.see(*reads)
+    filled.apply()
+    request = pb.ListFlowsRequest(
+        range=range_of(last, last + 12 * HOUR), checkpoints=["D"], compare=True
+    )
+
+    def judged(now: int) -> list[tuple[int, int, bool]]:
+        traffic = flows.traffic_of(request, ZoneInfo("UTC"), from_micros(now))
+        found = flows.flows_in(filled.client, traffic).flows
+        return [((micros(f.hour) - last) // HOUR, f.passages, f.unusual_drop) for f in found]
+
+    assert judged(last + HOUR) == [(0, 36, False)]
+    assert judged(last + 90 * MINUTE) == [(0, 36, False), (1, 0, False)]
+    assert judged(last + 2 * HOUR) == [(0, 36, False), (1, 0, True)]
+    assert judged(last + 3 * HOUR) == [(0, 36, False), (1, 0, True), (2, 0, True)]
 
 
 def test_an_answer_says_that_its_limit_left_some_out(filled: Filled) -> None:

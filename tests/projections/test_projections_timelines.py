@@ -217,7 +217,7 @@ def test_answers_are_right_before_repeated_rows_are_merged(
             ]
         sightings, left = stretch(filled.client, filled.world.log, "TWICE01", WHOLE)
         assert (len(sightings), left) == (3, None)
-        everything = traffic_of(ListFlowsRequest(), ZoneInfo("UTC"))
+        everything = traffic_of(ListFlowsRequest(), ZoneInfo("UTC"), from_micros(T0))
         assert [f.passages for f in flows_in(filled.client, everything).flows] == [2]
         (passage,) = timeline_of(filled.client, filled.world.log, "TWICE01").passages
         assert passage.reads == 3

@@ -967,7 +967,8 @@ class Flow(_message.Message):
     """With compare: the median of the same hour of the same weekday in the four weeks before."""
     unusual_drop: _builtins.bool
     """With compare: less than half of usual, and so few that chance alone (Poisson) would bring it
-    about less than once in 100,000 such hours: a reader may have gone blind.
+    about less than once in 100,000 such hours: a reader may have gone blind. Of hours that are
+    over and that the range has whole.
     """
     @_builtins.property
     def hour(self) -> _timestamp_pb2.Timestamp:
