@@ -95,19 +95,25 @@ def _processes(server: Server) -> list[psutil.Process]:
     return [write, *write.children()]
 
 
-def _send(server: Server, reads: int, batch: int) -> float:
+def _busy(server: Server) -> list[float]:
+    """Processor seconds of each process so far."""
+    return [sum(p.cpu_times()[:2]) for p in _processes(server)]
+
+
+def _send(server: Server, reads: int, batch: int, *options: str) -> float:
     """Seconds until the last of the reads was acknowledged, by the load generator's own clock."""
     load = subprocess.run(
         [
             sys.executable, "-m", "tests.benchmarks.load", server.address,
             "--reads", str(reads), "--batch", str(batch), "--streams", str(STREAMS),
+            *options,
         ],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     return float(json.loads(load.stdout)["seconds"])
 
 
-def _settle(server: Server) -> float:
+def settle(server: Server) -> float:
     """Seconds until every row and alert is there."""
     began = time.perf_counter()
     with server.channel() as channel:
@@ -120,18 +126,25 @@ def _settle(server: Server) -> float:
             time.sleep(0.02)
 
 
-def end_to_end(reads: int, batch: int, entries: int, dsn: str = "") -> dict[str, Any]:
-    """Reads/s from the socket until every row and alert is there. `dsn`: of a new event store."""
+def end_to_end(
+    reads: int, batch: int, entries: int, dsn: str = "", *, pictures: bool = False
+) -> dict[str, Any]:
+    """Reads/s from the socket until every row and alert is there.
+
+    `dsn`: of a new event store. `pictures`: reads like those of pictures (see load.py).
+    """
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder), env={"RING_EVENT_STORE": dsn} if dsn else None)
         try:
             began = time.perf_counter()
             prepare(server, entries)
-            _settle(server)
+            settle(server)
             imported = time.perf_counter() - began
             before = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite*"))
-            sent = _send(server, reads, batch)
-            lag = _settle(server)
+            busy = _busy(server)
+            sent = _send(server, reads, batch, *(("--pictures",) if pictures else ()))
+            lag = settle(server)
+            used = [after - b for after, b in zip(_busy(server), busy, strict=True)]
             memory = [p.memory_info().rss for p in _processes(server)]
             size = sum(f.stat().st_size for f in Path(folder).glob("events.sqlite*")) - before
             return {
@@ -143,7 +156,10 @@ def end_to_end(reads: int, batch: int, entries: int, dsn: str = "") -> dict[str,
                 "end_to_end_per_s": round(reads / (sent + lag)),
                 "read_side_behind_s": round(lag, 2),
                 "log_bytes_per_read": round(size / reads) or None,
+                # Of the write process and of the read process.
+                "processor_us_per_read": [round(seconds / reads * 1e6, 1) for seconds in used],
                 "memory_mib": [m >> 20 for m in memory],
+                "memory_of_both_mib": sum(memory) >> 20,
             }
         finally:
             server.stop()
@@ -156,12 +172,12 @@ def sustained(reads: int, entries: int, stretches: int = 10) -> dict[str, Any]:
         server = Server(Path(folder))
         try:
             prepare(server, entries)
-            _settle(server)
+            settle(server)
             for _ in range(stretches):
-                before = sum(sum(p.cpu_times()[:2]) for p in _processes(server))
+                before = sum(_busy(server))
                 _send(server, reads // stretches, 100)
-                behind.append(round(_settle(server), 2))
-                used = sum(sum(p.cpu_times()[:2]) for p in _processes(server)) - before
+                behind.append(round(settle(server), 2))
+                used = sum(_busy(server)) - before
                 cost.append(round(used / (reads // stretches) * 1e6, 1))
                 memory.append(sum(p.memory_info().rss for p in _processes(server)) >> 20)
         finally:
@@ -170,6 +186,7 @@ def sustained(reads: int, entries: int, stretches: int = 10) -> dict[str, Any]:
         "reads": reads,
         "hotlist_entries": entries,
         "memory_of_both_mib": memory,
+        "most_memory_mib": max(memory),
         "processor_us_per_read": cost,
         "read_side_behind_s": max(behind),
     }

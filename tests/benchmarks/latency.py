@@ -9,7 +9,7 @@ from typing import Any
 import grpc.aio
 
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc
-from tests.benchmarks.end_to_end import STREAMS, prepare
+from tests.benchmarks.end_to_end import STREAMS, prepare, settle
 from tests.benchmarks.load import plate
 from tests.conftest import Server
 from tests.faults.live import live
@@ -49,8 +49,12 @@ def milliseconds(values: list[float], q: float) -> float:
     return round(sorted(values)[min(len(values) - 1, int(q * len(values)))] * 1000, 1)
 
 
-def latency(rate: float = 1000, seconds: float = 15, *, clickhouse: bool = True) -> dict[str, Any]:
+def latency(
+    entries: int, rate: float = 1000, seconds: float = 15, *, clickhouse: bool = True
+) -> dict[str, Any]:
     """Milliseconds, at `rate` reads/s sent one a message by 20 readers, 5 % of them hits.
+
+    The hotlist has `entries`.
 
     `clickhouse`: false takes the read side's ClickHouse server away before the first read.
     """
@@ -59,13 +63,15 @@ def latency(rate: float = 1000, seconds: float = 15, *, clickhouse: bool = True)
         env = {"RING_CLICKHOUSE": front.dsn("bench")} if front else {}
         server = Server(Path(folder) / "ring", env=env)
         try:
-            prepare(server, 100_000)
+            prepare(server, entries)
+            settle(server)
             if front:
                 front.kill()
             acknowledgements, alerts = asyncio.run(_run(server.address, rate, seconds))
         finally:
             server.stop()
     return {
+        "hotlist_entries": entries,
         "reads": len(acknowledgements),
         "alerts": len(alerts),
         "acknowledged_p50_ms": milliseconds(acknowledgements, 0.5),
