@@ -46,6 +46,7 @@ _BREATH_SECONDS = 0.002
 class _Work:
     stream: Stream
     reads: Sequence[PlateRead] | None  # None: hello
+    received: float
     done: Callable[[Answer], None]
 
     @property
@@ -66,13 +67,11 @@ class Committer:
         directory: Directory,
         on_commit: Callable[[int], None],
         loop: asyncio.AbstractEventLoop,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._log = ring.event_log
         self._directory = directory
         self._on_commit = on_commit
         self._loop = loop
-        self._now = now
         self._turns: Turns[_Work] = Turns()
         self._closing = threading.Event()
         # Streams open in the committer's thread and close in the event loop's.
@@ -97,13 +96,20 @@ class Committer:
 
     def hello(self, stream: Stream, done: Callable[[Answer], None]) -> None:
         """Opens a stream: the answer holds its resume point. Older streams of it end."""
-        self._turns.put(stream.id, _Work(stream, None, done))
+        self._turns.put(stream.id, _Work(stream, None, 0.0, done))
 
     def submit(
-        self, stream: Stream, reads: Sequence[PlateRead], done: Callable[[Answer], None]
+        self,
+        stream: Stream,
+        reads: Sequence[PlateRead],
+        received: float,
+        done: Callable[[Answer], None],
     ) -> None:
-        """Stores a batch. `done` is called in the event loop, in order."""
-        self._turns.put(stream.id, _Work(stream, reads, done))
+        """Stores a batch. `done` is called in the event loop, in order.
+
+        received: when it came off the wire, seconds since 1970, UTC; however long it waits here.
+        """
+        self._turns.put(stream.id, _Work(stream, reads, received, done))
 
     def _run(self) -> None:
         while group := self._turns.take():
@@ -123,7 +129,7 @@ class Committer:
             elif stream.ended is not None:
                 answer = Answer(stream.committed, 0, error=stream.ended)
             else:
-                answer = intake.take(stream, self._reader(stream), list(work.reads), self._now())
+                answer = intake.take(stream, self._reader(stream), list(work.reads), work.received)
         except RingError as error:
             answer = Answer(stream.committed, 0, error=error)
         except Exception as error:

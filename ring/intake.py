@@ -44,7 +44,7 @@ class Intake:
         self._log = log
         self._settle = settle
         self.events: list[StoredEvent] = []
-        # The moment at which the current message is taken: seconds, and as it is stored.
+        # When the current message was received: seconds, and as it is stored.
         self._at = 0.0
         self._received = Timestamp()
 

@@ -6,6 +6,7 @@ sends faster than the log commits is slowed by gRPC's own flow control.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -125,6 +126,8 @@ class _Session:
         self._changed.set()
 
     async def _take(self, request: StreamReadsRequest) -> None:
+        # A message that has to wait for its turn was received before it did.
+        received = time.time()
         kind = request.WhichOneof("message")
         if self._stream is None:
             if kind != "hello":
@@ -141,7 +144,7 @@ class _Session:
             await self._window.acquire()
             self._in_hand += 1
             self._service.readers.sent_reads(reader_id)
-            self._service.committer.submit(self._stream, reads, self._answered)
+            self._service.committer.submit(self._stream, reads, received, self._answered)
         elif kind == "picture":
             await self._window.acquire()
             self._in_hand += 1

@@ -1,8 +1,10 @@
-"""What is told after the store failed: the committer, and the watch of silent readers."""
+"""The committer beside a store that fails, or is slow; and the watch of silent readers."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,22 @@ from uuid import UUID
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from proto.ring.v1.events_pb2 import StoredRead
+from proto.ring.v1.ingest_pb2 import ReadBatch, ReaderHello, StreamReadsRequest
 from proto.ring.v1.registry_pb2 import Checkpoint, Reader
 from ring.application import Ring
 from ring.directory import Directory
 from ring.errors import TakenOver
 from ring.ingest import Committer
+from ring.pictures import Pictures
 from ring.rpc.clock import now
+from ring.rpc.ingest import IngestService
 from ring.rpc.readers import Readers
 from ring.rpc.silence import SilenceWatch
+from ring.store import EventLog, unseal
 from ring.store.log import NoRoomError
 from ring.stream import Answer, Stream
+from ring.values import micros, read_log_id
 from tests.vendor import read
 
 EPOCH = "7a0b1c2d-0000-4000-8000-000000000001"
@@ -41,10 +49,47 @@ async def say(committer: Committer, stream: Stream, *sequences: int) -> Answer:
     future: asyncio.Future[Answer] = loop.create_future()
     if sequences:
         reads = [read(sequence, f"AB{sequence:03}CD") for sequence in sequences]
-        committer.submit(stream, reads, future.set_result)
+        committer.submit(stream, reads, time.time(), future.set_result)
     else:
         committer.hello(stream, future.set_result)
     return await asyncio.wait_for(future, 10)
+
+
+@contextmanager
+def running(ring: Ring) -> Iterator[Committer]:
+    committer = Committer(ring, Directory(ring), lambda _: None, asyncio.get_running_loop())
+    committer.start()
+    try:
+        yield committer
+    finally:
+        committer.stop()
+
+
+@contextmanager
+def busy(log: EventLog) -> Iterator[threading.Event]:
+    """The store does not answer inside, until the event is set."""
+    insert_events, answers = log.insert_events, threading.Event()
+
+    def slow(events: Sequence[StoredEvent], **kwargs: Any) -> Any:
+        answers.wait()
+        return insert_events(events, **kwargs)
+
+    log.insert_events = slow  # type: ignore[method-assign]
+    try:
+        yield answers
+    finally:
+        answers.set()
+        log.insert_events = insert_events  # type: ignore[method-assign]
+
+
+class Wire:
+    """What a stream's context is asked for: it takes what is written."""
+
+    def __init__(self) -> None:
+        self.committed = 0
+
+    async def write(self, response: Any) -> None:
+        self.committed = response.committed_sequence
 
 
 def test_what_was_stored_though_its_answer_was_lost_lies_before_the_position(ring: Ring) -> None:
@@ -57,10 +102,7 @@ def test_what_was_stored_though_its_answer_was_lost_lies_before_the_position(rin
         return insert_events(events, **kwargs)
 
     async def story() -> None:
-        directory = Directory(ring)
-        committer = Committer(ring, directory, lambda _: None, asyncio.get_running_loop())
-        committer.start()
-        try:
+        with running(ring) as committer:
             first = Stream("r1", EPOCH, lambda _: None)
             await say(committer, first)
             log.insert_events = committed_and_tried_again  # type: ignore[method-assign]
@@ -74,8 +116,6 @@ def test_what_was_stored_though_its_answer_was_lost_lies_before_the_position(rin
                 assert (answer.committed, answer.error) == (3, None)
                 assert answer.position >= log.head()
             assert not committer.trouble, "the log can be written"
-        finally:
-            committer.stop()
 
     asyncio.run(story())
 
@@ -137,6 +177,42 @@ def test_a_stream_that_closes_just_then_stops_nothing_and_takes_no_other_s_place
             committer.stop()
 
     asyncio.run(story())
+
+
+def test_a_read_was_received_when_it_came_however_long_the_store_takes(
+    ring: Ring, tmp_path: Path
+) -> None:
+    count = 30  # more than one stream may have in hand
+
+    async def sent() -> AsyncIterator[StreamReadsRequest]:
+        yield StreamReadsRequest(hello=ReaderHello(reader_id="r1", epoch=EPOCH))
+        for sequence in range(1, count + 1):
+            batch = ReadBatch(reads=[read(sequence, f"AB{sequence:03}CD")])
+            yield StreamReadsRequest(batch=batch)
+            if sequence == 1:
+                await asyncio.sleep(0.2)  # the store has it, and the others wait
+
+    async def story() -> float:
+        with running(ring) as committer, busy(ring.event_log) as answers:
+            service = IngestService(ring, committer, Pictures(tmp_path / "pictures"), Readers())
+            wire = Wire()
+            stream = asyncio.create_task(service.StreamReads(sent(), wire))
+            await asyncio.sleep(0.5)
+            answered = time.time()
+            answers.set()
+            await stream
+            assert wire.committed == count
+            return answered
+
+    answered = asyncio.run(story())
+    stored = [
+        StoredRead.FromString(unseal(event.state))
+        for event in ring.event_log.select_events(read_log_id("r1", EPOCH))
+    ]
+    before = [one for one in stored if micros(one.received_at) / 1e6 < answered - 0.2]
+    # Those in hand, and the one that waits for its turn to be.
+    assert [one.read.sequence for one in before] == list(range(1, len(before) + 1))
+    assert 15 <= len(before) < count
 
 
 def test_silent_readers_are_noted_once_there_is_room_again(ring: Ring) -> None:

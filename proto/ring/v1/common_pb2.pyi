@@ -198,7 +198,7 @@ class PlateSighting(_message.Message):
 
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp:
-        """UTC, the server's clock."""
+        """UTC, the server's clock: when it came off the wire, not when it was stored."""
 
     @_builtins.property
     def vehicle(self) -> Global___VehicleAttributes: ...
