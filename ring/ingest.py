@@ -94,6 +94,11 @@ class Committer:
         self._turns.close()
         self._thread.join()
 
+    @property
+    def streams(self) -> int:
+        """Streams that were opened and whose connections are there."""
+        return len(self._owners)
+
     def hello(self, stream: Stream, done: Callable[[Answer], None]) -> None:
         """Opens a stream: the answer holds its resume point. Older streams of it end."""
         self._turns.put(stream.id, _Work(stream, None, 0.0, done))
@@ -154,6 +159,9 @@ class Committer:
         with self._owning:
             older = self._owners.get(stream.id)
             self._owners[stream.id] = stream
+            if stream.gone:
+                # Nobody will tell of its end a second time.
+                del self._owners[stream.id]
         if older is not None:
             older.end(TakenOver("a newer stream of this reader and epoch took over"))
 
@@ -224,8 +232,9 @@ class Committer:
         )
 
     def closed(self, stream: Stream) -> None:
-        """The stream's connection is gone. Called from any thread."""
+        """The stream's connection is gone, maybe before its hello was heard. From any thread."""
         with self._owning:
+            stream.gone = True
             if self._owners.get(stream.id) is stream:
                 del self._owners[stream.id]
 

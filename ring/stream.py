@@ -34,6 +34,8 @@ class Stream:
         # Called from the committer's thread when the stream must end from outside.
         self.on_end = on_end
         self.ended: RingError | None = None
+        # Its connection is no more: whoever opens it now has to forget it.
+        self.gone = False
         self.committed = 0
         self._moment: Timestamp | None = None
         self._rest_of: dict[tuple[int, Assignment, str, int], bytes] = {}

@@ -215,6 +215,29 @@ def test_a_read_was_received_when_it_came_however_long_the_store_takes(
     assert 15 <= len(before) < count
 
 
+def test_a_stream_that_went_before_its_hello_was_dealt_with_leaves_nothing(ring: Ring) -> None:
+    async def story() -> None:
+        with running(ring) as committer, busy(ring.event_log) as answers:
+            first = Stream("r1", EPOCH, lambda _: None)
+            await say(committer, first)
+            loop = asyncio.get_running_loop()
+            stored, opened = loop.create_future(), loop.create_future()
+            reads = [read(1, "AB001CD")]
+            committer.submit(first, reads, time.time(), stored.set_result)
+            # It says hello while the committer is at work, and is gone before it was heard.
+            other = Stream("r1", EPOCH.replace("7", "8"), lambda _: None)
+            committer.hello(other, opened.set_result)
+            committer.closed(other)
+            answers.set()
+            await asyncio.wait_for(stored, 10)
+            assert (await asyncio.wait_for(opened, 10)).error is None
+            assert committer.streams == 1
+            committer.closed(first)
+            assert committer.streams == 0
+
+    asyncio.run(story())
+
+
 def test_silent_readers_are_noted_once_there_is_room_again(ring: Ring) -> None:
     hear_reader, failures = ring.hear_reader, []
 
