@@ -11,7 +11,7 @@ PROTOS := $(wildcard proto/ring/v1/*.proto)
 SOURCES := lpr ring projections server.py tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench format proto lock train-detector train-ocr calibrate clean
+.PHONY: help setup demo run test test-training check bench format proto lock train-detector train-ocr calibrate clean
 
 # What training needs, apart from what everything else needs: a venv of its own, and room to work in.
 TRAIN_VENV ?= .venv-train
@@ -47,6 +47,9 @@ run: $(STAMP) ## the demo's ring, kept up until Ctrl-C
 test: $(STAMP) ## every test, a file at a time in each of JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+test-training: $(TRAIN_STAMP) ## the tests of training, which need PyTorch
+	$(TRAIN) -m pytest -m training tests/lpr
+
 check: $(STAMP) ## lint, formatting, types, generated code up to date
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -70,7 +73,7 @@ lock: $(STAMP) ## resolve the dependencies anew
 $(TRAIN_STAMP): pyproject.toml
 	test -x $(TRAIN) || $(PYTHON) -m venv $(TRAIN_VENV)
 	@echo "installing torch and the rest into $(TRAIN_VENV) (about 2 GB)"
-	$(TRAIN) -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	$(TRAIN) -m pip install --quiet --disable-pip-version-check -e '.[dev,train]'
 	@touch $@
 
 train-detector: $(TRAIN_STAMP) ## train the plate detector further, or go on (hours)

@@ -16,7 +16,6 @@ from lpr.training.scenes_plates import draw_plate
 from lpr.training.scenes_targets import target
 
 SIDE = 128
-NO_TORCH = "PyTorch is absent: 'make train-detector' installs it"
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +129,10 @@ def test_frames_are_split_between_learning_and_looking(shared: Path, tmp_path: P
     assert (len(learning), len(looking)) == (27, 19)
 
 
+@pytest.mark.training
 def test_the_network_learns_a_few_scenes_by_heart(frames: list[Frame]) -> None:
-    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    import torch
+
     from lpr.training.detector_net import DetectorNet, loss
 
     torch.manual_seed(1)
@@ -152,10 +153,12 @@ def test_the_network_learns_a_few_scenes_by_heart(frames: list[Frame]) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.training
 def test_training_that_was_stopped_goes_on_and_leaves_a_model_the_reader_loads(
     frames: list[Frame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    import torch
+
     from lpr.training.detector_export import begin_from
     from lpr.training.detector_net import DetectorNet
     from lpr.training.detector_train import train

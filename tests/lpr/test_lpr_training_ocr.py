@@ -188,9 +188,8 @@ def test_the_model_shipped_is_what_this_makes_and_reads_plates_it_never_saw() ->
     assert np.mean([reading.region == "AR" for reading in said]) > 0.9
 
 
+@pytest.mark.training
 def test_training_goes_on_where_it_stood_and_exports_a_model_that_loads(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is absent: 'make train-ocr' installs it")
-    pytest.importorskip("onnx", reason="onnx is not installed: make train-ocr installs it")
     import torch
 
     from lpr.training import ocr_export, ocr_train
