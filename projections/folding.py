@@ -82,10 +82,15 @@ def beside(reads: Sequence[Read], width: int) -> set[tuple[str, int]]:
 def taken_in(found: Mapping[Read, Read], plate: str) -> dict[Read, list[Read]]:
     """The reads of other plates that fold into reads of this one, in order of capture."""
     into: dict[Read, list[Read]] = {}
-    for read, best in sorted(found.items(), key=lambda item: (item[0].at, _rank(item[0]))):
+    for read, best in sorted(found.items(), key=lambda item: _in_order(item[0])):
         if best.plate == plate and read.plate != plate:
             into.setdefault(best, []).append(read)
     return into
+
+
+def _in_order(read: Read) -> tuple[int, float, str, str, str, int]:
+    # Their places in the log last: what is equal up to there is equal to the eye.
+    return read.at, -read.confidence, read.plate, read.lane, read.log, read.position
 
 
 def _rank(read: Read) -> tuple[float, str, str, int]:

@@ -1,5 +1,6 @@
 """Timelines as slowly and plainly as they can be computed, to compare with."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from tests.projections.world import ENTRY, EXIT, SECOND, UNKNOWN, Seen
@@ -33,8 +34,34 @@ def in_order(reads: list[Seen]) -> list[Seen]:
     return sorted(reads, key=lambda r: (r.at, r.read_id))
 
 
-def passages(reads: list[Seen]) -> list[ReferencePassage]:
-    """Of one plate."""
+def one_apart(a: str, b: str) -> bool:
+    """Whether one character makes the difference."""
+    if len(a) == len(b):
+        return sum(x != y for x, y in zip(a, b, strict=True)) == 1
+    shorter, longer = sorted((a, b), key=len)
+    return shorter in [longer[:n] + longer[n + 1 :] for n in range(len(longer))]
+
+
+def folds(reads: list[Seen]) -> dict[str, Seen]:
+    """What each read that folds folds into, by its read_id."""
+    found = {}
+    for read in reads:
+        beside = [
+            other
+            for other in reads
+            if (other.checkpoint, other.lane) == (read.checkpoint, read.lane)
+            and abs(other.at - read.at) <= 2 * SECOND
+            and one_apart(other.plate, read.plate)
+            and max(other.confidence, read.confidence) < 0.9
+        ]
+        best = min([read, *beside], key=lambda r: (-r.confidence, r.read_id))
+        if best is not read:
+            found[read.read_id] = best
+    return found
+
+
+def passages(reads: list[Seen], folded: Collection[str] = ()) -> list[ReferencePassage]:
+    """Of one plate. folded: read_ids; a passage of nothing else is between no others."""
     distinct = {r.read_id: r for r in reads}
     found: list[ReferencePassage] = []
     for read in in_order(list(distinct.values())):
@@ -50,7 +77,7 @@ def passages(reads: list[Seen]) -> list[ReferencePassage]:
     before = UNKNOWN
     for passage in found:
         direction = passage.first.direction
-        if direction == UNKNOWN:
+        if direction == UNKNOWN or all(r.read_id in folded for r in passage.reads):
             continue
         if direction == before == ENTRY:
             passage.anomalies.append("missed-exit")
@@ -60,13 +87,15 @@ def passages(reads: list[Seen]) -> list[ReferencePassage]:
     return found
 
 
-def visits(reads: list[Seen]) -> list[ReferenceVisit]:
-    """Of one plate."""
+def visits(reads: list[Seen], folded: Collection[str] = ()) -> list[ReferenceVisit]:
+    """Of one plate, without its passages of nothing but folded reads."""
     found: list[ReferenceVisit] = []
     inside: ReferenceVisit | None = None
     last_exit: Seen | None = None
-    for passage in passages(reads):
+    for passage in passages(reads, folded):
         read = passage.first
+        if all(r.read_id in folded for r in passage.reads):
+            continue
         if read.direction == ENTRY:
             if inside:
                 inside.entry_after = read

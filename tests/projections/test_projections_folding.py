@@ -1,11 +1,14 @@
 """Misreads fold into the read beside them, and what is odd about a timeline is said."""
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
+from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from projections.folding import Read, folds, one_apart
@@ -15,8 +18,12 @@ from proto.ring.v1.events_pb2 import CheckpointPlaced
 from proto.ring.v1.investigation_pb2 import GetTimelineResponse, SearchPlatesRequest
 from ring.errors import InvalidRequest
 from ring.values import from_micros, micros
+from tests.projections import reference
+from tests.projections.conftest import embedded_alone
 from tests.projections.test_projections_timelines import Filled
-from tests.projections.world import ENTRY, EXIT, HOUR, SECOND, T0, Seen, World
+from tests.projections.world import ENTRY, EXIT, HOUR, SECOND, T0, UNKNOWN, Seen, World
+
+_examples = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +91,98 @@ def test_folds_are_those_of_the_rule_in_any_order(
     assert folds(reads) == expected
 
 
+SIGHTINGS = st.lists(
+    st.tuples(
+        st.sampled_from(["AA11", "AA12", "AA1", "AB12"]),
+        # Beside each other, in one passage, in the next.
+        st.sampled_from([0, 0, SECOND, 2 * SECOND, 2 * SECOND + 1, 30 * SECOND, 61 * SECOND]),
+        st.sampled_from([*[("A", "1", d) for d in (ENTRY, EXIT, UNKNOWN)], ("A", "2", ENTRY)]),
+        st.sampled_from([0.3, 0.5, 0.75, 0.75, 0.95]),
+    ),
+    min_size=2,
+    max_size=16,
+)
+# Read in two lanes at once, and misread in each.
+TWO_LANES: list[tuple[str, int, tuple[str, str, Any], float]] = [
+    (plate, 0, ("A", lane, ENTRY), confidence)
+    for lane, right in (("1", "AA12"), ("2", "AA1"))
+    for plate, confidence in ((right, 0.75), ("AA11", 0.5))
+]
+
+
+@embedded_alone
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(drawn=SIGHTINGS, rng=st.randoms(use_true_random=False))
+@example(drawn=TWO_LANES, rng=random.Random(1))
+@example(drawn=TWO_LANES, rng=random.Random(2))
+@example(drawn=TWO_LANES, rng=random.Random(3))
+def test_timelines_with_folds_are_those_of_the_rule_in_any_arrival_order(
+    filled: Filled,
+    drawn: list[tuple[str, int, tuple[str, str, Any], float]],
+    rng: random.Random,
+) -> None:
+    # Every example has plates and days of its own: nothing of another lies beside it.
+    number = next(_examples)
+    at, reads = T0 + number * 10 * 24 * HOUR, []
+    for plate, gap, (checkpoint, lane, direction), confidence in drawn:
+        at += gap
+        plate = f"{plate}P{number:03}"
+        reads.append(Seen(plate, at, checkpoint, direction, lane=lane, confidence=confidence))
+    # The same ids in every example, so that a failure repeats; each in a stream of its own.
+    reads = [replace(read, sequence=i) for i, read in enumerate(reads, 1)]
+    stored = [replace(r.stored(), originator_id=uuid4()) for r in reads]
+    rng.shuffle(stored)
+    late = rng.randrange(1, len(stored))
+    for part in (stored[:late], stored[late:]):
+        filled.world.insert(part)
+        filled.apply(rng.randint(1, 14))
+    for plate in {r.plate for r in reads}:
+        assert shown(timeline(filled, plate)) == expected(reads, plate)
+
+
+def shown(answer: GetTimelineResponse) -> tuple[list[Any], list[Any]]:
+    """What there is to say of folds, passages and visits; times in microseconds."""
+    return [
+        (
+            micros(p.at), p.checkpoint, p.direction, p.reads, micros(p.until), list(p.anomalies),
+            sorted((f.read_id, f.plate) for f in p.folds), p.folded_into.read_id,
+        )
+        for p in answer.passages
+    ], [
+        (
+            micros(v.entered_at) if v.HasField("entered_at") else None,
+            micros(v.exited_at) if v.HasField("exited_at") else None,
+        )
+        for v in answer.visits
+    ]  # fmt: skip
+
+
+def expected(reads: list[Seen], plate: str) -> tuple[list[Any], list[Any]]:
+    """The same, as slowly and plainly as it can be told."""
+    folded = reference.folds(reads)
+    own = [r for r in reads if r.plate == plate]
+    passages = []
+    for p in reference.passages(own, folded):
+        taken = [r for r in reads if r.read_id in folded and folded[r.read_id] in p.reads]
+        if max(r.confidence for r in p.reads) < 0.6:
+            p.anomalies.append("low-confidence")
+        misread = all(r.read_id in folded for r in p.reads)
+        first = min(p.reads, key=lambda r: (r.at, r.lane))
+        passages.append(
+            (
+                p.first.at, p.first.checkpoint, p.first.direction, len(p.reads) + len(taken),
+                p.reads[-1].at, p.anomalies, sorted((r.read_id, r.plate) for r in taken),
+                folded[first.read_id].read_id if misread else "",
+            )
+        )  # fmt: skip
+    return passages, [
+        (v.entry.at if v.entry else None, v.exit.at if v.exit else None)
+        for v in reference.visits(own, folded)
+    ]
+
+
 def test_one_character_apart_is_one_more_one_less_or_another() -> None:
     for a in PLATES:
         assert {b for b in PLATES if one_apart(a, b)} == APART[a]
@@ -108,7 +207,7 @@ def test_a_misread_is_shown_with_the_read_that_it_folds_into(filled: Filled) -> 
         Seen("FD123A4", T0 + HOUR, "B", EXIT),
         # Another lane, too late, sure: none of them folds.
         Seen("FD123AB", T0, "A", ENTRY, confidence=0.5, lane="2"),
-        Seen("FD123AC", T0 + 3 * SECOND, "A", ENTRY, confidence=0.5),
+        Seen("FD123AC", T0 + 4 * SECOND, "A", ENTRY, confidence=0.5),
         Seen("FD123AD", T0, "A", ENTRY, confidence=0.9),
     ]
     filled.world.store([misread, right, *filled.world.numbered(rest)])
