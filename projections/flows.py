@@ -159,7 +159,9 @@ def _usual(counts: dict[_Key, int], zone: ZoneInfo, kept: Span, first: int) -> d
         for week in range(1, _WEEKS + 1):
             local = datetime.fromtimestamp(at, zone).replace(tzinfo=None) - timedelta(weeks=week)
             then = int(local.replace(tzinfo=zone).timestamp())
-            if then >= first:
+            # An hour that a change of the clocks left out.
+            skipped = datetime.fromtimestamp(then, zone).replace(tzinfo=None) != local
+            if then >= first and not skipped:
                 before.append(then)
         if before:
             hours[at] = before

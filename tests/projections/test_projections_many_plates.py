@@ -5,7 +5,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -489,61 +488,86 @@ def test_a_misread_is_not_inside(filled: Filled) -> None:
         assert len(expected) <= total <= len(expected) + 7
 
 
-def test_hours_are_the_citys_and_a_blind_reader_stands_out(filled: Filled) -> None:
-    zone = ZoneInfo("Asia/Kolkata")
-    monday = datetime(2025, 3, 3, 9, tzinfo=zone)
-    reads = []
-    for week in range(4):
-        start = int((monday + timedelta(weeks=week)).timestamp()) * SECOND
-        for lane in ("1", "2"):
-            if (week, lane) != (3, "2"):
-                reads += [
-                    Seen(f"W{week}L{lane}N{i:03}", start + i * 100 * SECOND, "C", lane=lane)
-                    for i in range(36)
-                ]
-    last = int((monday + timedelta(weeks=3)).timestamp()) * SECOND
-    reads.append(Seen("LASTONE", last + 5 * HOUR, "C"))
-    filled.world.see(*reads)
+def test_filters_of_companions(filled: Filled) -> None:
+    at = T0 - 460 * DAY
+    for n, (place, way) in enumerate((("A", ENTRY), ("B", EXIT))):
+        then = at + n * HOUR
+        filled.world.see(
+            Seen("AB100CD", then, place, way),
+            Seen("AC200CD", then + SECOND, place, way),
+            # The other way.
+            Seen("AD300CD", then + SECOND, place, ENTRY + EXIT - way),
+            # The same way once; unsure once; Uruguayan.
+            Seen("AE400CD", then + SECOND, place, ENTRY),
+            Seen("AF500CD", then + SECOND, place, way, confidence=0.95 - n / 2),
+            Seen("SBC6789", then + SECOND, place, way),
+        )
     filled.apply()
-    request = pb.ListFlowsRequest(
-        range=range_of(last, last + HOUR), checkpoints=["C"], by_lane=True, compare=True
-    )
-    answer = flows.flows_in(filled.client, flows.traffic_of(request, zone, NOW))
-    assert answer.time_zone == "Asia/Kolkata"
-    assert [(f.lane, f.passages, f.usual, f.unusual_drop) for f in answer.flows] == [
-        ("1", 36, 36, False),
-        ("2", 0, 36, True),
-    ]
-    assert {micros(f.hour) for f in answer.flows} == {last}
+
+    def met(**question: Any) -> set[str]:
+        request = pb.FindCompanionsRequest(
+            plate="AB100CD", range=range_of(at, at + DAY), min_encounters=2
+        )
+        request.MergeFrom(pb.FindCompanionsRequest(**question))
+        return {c.plate for c in companions(filled, request)}
+
+    everyone = {"AC200CD", "AD300CD", "AE400CD", "AF500CD", "SBC6789"}
+    assert met() == everyone
+    assert met(same_direction=True) == everyone - {"AD300CD", "AE400CD"}
+    assert met(min_confidence=0.9) == everyone - {"AF500CD"}
+    assert met(region="uy") == {"SBC6789"}
+    # Of the target's passages: with one of them nobody is met twice.
+    assert met(direction=ENTRY) == met(checkpoints=["B"]) == set()
+    assert met(direction=EXIT, min_encounters=1) == everyone
+    assert met(direction=EXIT, min_encounters=1, min_confidence=0.9) == everyone - {"AF500CD"}
 
 
-def test_no_hour_is_judged_before_it_is_over(filled: Filled) -> None:
-    reads = []
-    last = T0 - 450 * DAY
-    for week in range(5):
-        start = last - (4 - week) * 7 * DAY
-        for hour in range(3 if week < 4 else 1):
-            reads += [
-                Seen(f"J{week}H{hour}N{i:03}", start + hour * HOUR + i * 100 * SECOND, "D")
-                for i in range(36)
-            ]
-    # Of a clock that is a day ahead.
-    reads.append(Seen("AHEAD99", last + DAY, "D"))
-    filled.world.see(*reads)
+def test_filters_of_common_plates(filled: Filled) -> None:
+    at = T0 - 470 * DAY
+    for n, place in enumerate("AB"):
+        filled.world.see(
+            Seen("AB101CD", at + n * HOUR, place, ENTRY),
+            Seen("AC202CD", at + n * HOUR, place, EXIT if n else ENTRY),
+            Seen("AD303CD", at + n * HOUR, place, ENTRY, confidence=0.95 - n / 2),
+            Seen("SBC6780", at + n * HOUR, place, ENTRY),
+        )
     filled.apply()
-    request = pb.ListFlowsRequest(
-        range=range_of(last, last + 12 * HOUR), checkpoints=["D"], compare=True
-    )
 
-    def judged(now: int) -> list[tuple[int, int, bool]]:
-        traffic = flows.traffic_of(request, ZoneInfo("UTC"), from_micros(now))
-        found = flows.flows_in(filled.client, traffic).flows
-        return [((micros(f.hour) - last) // HOUR, f.passages, f.unusual_drop) for f in found]
+    def there(**question: Any) -> list[str]:
+        scenes = [pb.Scene(checkpoint=c, range=range_of(at, at + DAY)) for c in "AB"]
+        request = pb.FindCommonPlatesRequest(scenes=scenes, **question)
+        return [p.plate for p in common(filled, request)]
 
-    assert judged(last + HOUR) == [(0, 36, False)]
-    assert judged(last + 90 * MINUTE) == [(0, 36, False), (1, 0, False)]
-    assert judged(last + 2 * HOUR) == [(0, 36, False), (1, 0, True)]
-    assert judged(last + 3 * HOUR) == [(0, 36, False), (1, 0, True), (2, 0, True)]
+    assert there() == ["AB101CD", "AC202CD", "AD303CD", "SBC6780"]
+    assert there(direction=ENTRY) == ["AB101CD", "AD303CD", "SBC6780"]
+    assert there(min_confidence=0.9) == ["AB101CD", "AC202CD", "SBC6780"]
+    assert there(region="UY") == ["SBC6780"]
+    assert there(region="AR", direction=ENTRY, min_confidence=0.9) == ["AB101CD"]
+    assert there(direction=EXIT, min_scenes=1) == ["AC202CD"]
+
+
+def test_filters_of_clones(filled: Filled) -> None:
+    at = T0 - 480 * DAY
+    for plate, second, confidence in (
+        ("AB102CD", "B", 0.95),
+        ("AC203CD", "C", 0.95),
+        ("AD304CD", "B", 0.7),
+        ("SBC6781", "B", 0.95),
+    ):
+        filled.world.see(
+            Seen(plate, at, "A", confidence=0.95),
+            Seen(plate, at + MINUTE, second, confidence=confidence),
+        )
+
+    def found(**question: Any) -> set[str]:
+        return {plate for plate, _ in suspects_of(filled, at, at + DAY, **question)}
+
+    assert found() == {"AB102CD", "AC203CD", "SBC6781"}
+    assert found(checkpoints=["A", "B"]) == {"AB102CD", "SBC6781"}
+    assert found(checkpoints=["A"]) == found(checkpoints=["A", "nowhere"]) == set()
+    assert found(region="UY") == {"SBC6781"}
+    assert found(min_confidence=0.6) == {"AB102CD", "AC203CD", "AD304CD", "SBC6781"}
+    assert found(min_confidence=0.96) == set()
 
 
 def test_an_answer_says_that_its_limit_left_some_out(filled: Filled) -> None:
