@@ -17,6 +17,7 @@ from rich.console import Console
 from tests.benchmarks import accuracy, targets, video, worth_it
 from tests.benchmarks.end_to_end import bare_recorder, end_to_end, sustained
 from tests.benchmarks.faults import backlog, faults, outages
+from tests.benchmarks.hotlist_import import hotlist_import
 from tests.benchmarks.investigations import investigations
 from tests.benchmarks.latency import latency
 from tests.benchmarks.matching import matching
@@ -96,6 +97,8 @@ def main() -> None:
         with console.status("sustained load"):
             row = {"benchmark": "sustained", **sustained(options.sustained, options.entries)}
         report(targets.beside(row, targets.SUSTAINED))
+    with console.status("ring hotlist import"):
+        report({"benchmark": "ring hotlist import", **hotlist_import(options.entries)})
     for row in faults(options.rounds, seed=0):
         report({"benchmark": f"{row['store']}: {row['killed']} killed under load", **row})
     if options.outage:

@@ -1,5 +1,5 @@
 """Investigations over a whole city: loading it, its disk, every question quiet and under ingest,
-and the same on the plain design.
+looking back for new entries, and the questions on the plain design.
 
 Always true here: a city that is there is used again; one that was begun is gone on with.
 """
@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.city import City, Plan, city, disk, settle
+from tests.benchmarks.look_back import measure
 from tests.benchmarks.plain_questions import plain_questions
 from tests.benchmarks.questions import questions
 
 _SETTLE_SECONDS = 900
 # Reads/s that come in, and questions of each kind meanwhile.
 _INGEST, _MOST = 2_000, 200
+# New on a list.
+_ENTRIES = 1_000
 
 
 def investigations(
@@ -43,6 +46,8 @@ def investigations(
         if before and "p99_ms" in row:
             row |= {"of_the_quiet_p99": round(row["p99_ms"] / before, 2)}
         report(row | {"benchmark": f"{row['benchmark']}, {_INGEST:,} reads/s meanwhile"})
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        report(pool.submit(measure, made, _ENTRIES, made.plan.seed).result())
     plain_questions(made, seconds, count, report)
 
 

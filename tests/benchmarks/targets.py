@@ -59,6 +59,7 @@ ON_POSTGRESQL = (
 )
 LATENCY = (most("alert_p50_ms", 30), most("alert_p99_ms", 150), most("acknowledged_p99_ms", 100))
 SUSTAINED = (most("most_memory_mib", _MIB), _BEHIND)
+IMPORT = (most("import_s", 60),)
 
 
 def beside(row: dict[str, Any], targets: Sequence[Target]) -> dict[str, Any]:
