@@ -37,7 +37,7 @@ def timeline_of(
     with client.meanwhile("queries/timelines_of", plates=[plate]) as asked:
         found = client.rows("queries/timeline_reads", plate=plate)
         distinct = {(log_id, position): row for row in found for log_id, position in [row[5:7]]}
-        # By lane before position: of reads at one instant, which is first is not for arrival to say.
+        # By lane before position: which of two at one instant is first is not for arrival to say.
         rows = sorted(distinct.values(), key=lambda row: (row[3], row[1], *row[5:7]))
         reads = [Read(plate, *row[:7]) for row in rows]
         folded = folds_beside(client, log, reads)
