@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from proto.ring.v1 import investigation_pb2, operations_pb2
 from ring.cli.__main__ import app
 from tests.cli.memory_ring import LOG, MemoryRing, at, error_of, fails, lines_of, position, run
+from tests.conftest import ROOT
 
 
 def commands(of: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -101,6 +103,14 @@ def test_search_asks_what_it_was_told_and_follows_the_pages(ring: MemoryRing) ->
     assert asked.checkpoints == ["GP-01", "GP-02"]
     assert asked.fuzzy
     assert asked.at_least == [position(17)]
+
+
+def test_every_question_has_an_example() -> None:
+    text = (ROOT / "docs" / "investigations.md").read_text(encoding="utf-8")
+    for command in app.registered_commands:
+        assert command.callback
+        if "case" in inspect.signature(command.callback).parameters:
+            assert f"\nring {command.callback.__name__} " in text
 
 
 def test_search_says_when_there_is_more(ring: MemoryRing) -> None:

@@ -418,8 +418,11 @@ class FindCompanionsRequest(_message.Message):
     direction: _common_pb2.Direction.ValueType
     """Only the target's passages in this direction count; DIRECTION_UNSPECIFIED: all."""
     region: _builtins.str
-    """Companions: as in SearchPlatesRequest."""
+    """Only companions whose plate is in one of this country's formats count, whatever country the
+    reader told. INVALID_ARGUMENT where none is known.
+    """
     min_confidence: _builtins.float
+    """As in SearchPlatesRequest, of the companions' reads."""
     same_direction: _builtins.bool
     """Only passages in the direction of the target's count as encounters."""
     @_builtins.property
@@ -541,7 +544,7 @@ class FindCommonPlatesRequest(_message.Message):
     limit: _builtins.int
     """Default 100, at most 1000."""
     direction: _common_pb2.Direction.ValueType
-    """As in SearchPlatesRequest."""
+    """As in SearchPlatesRequest, region as in FindCompanionsRequest."""
     region: _builtins.str
     min_confidence: _builtins.float
     @_builtins.property
@@ -684,8 +687,8 @@ class ListCloneSuspectsRequest(_message.Message):
 
     @_builtins.property
     def checkpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """As in SearchPlatesRequest, except that the default of min_confidence is 0.8: less sure reads
-        may be misreads.
+        """As in SearchPlatesRequest, region as in FindCompanionsRequest, except that the default of
+        min_confidence is 0.8: less sure reads may be misreads.
         """
 
     @_builtins.property
