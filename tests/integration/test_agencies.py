@@ -28,7 +28,7 @@ from proto.ring.v1.hotlist_pb2 import (
 )
 from proto.ring.v1.look_back_pb2 import LookBack
 from tests.cli.in_process import ring_command
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.integration.test_alerts import register, send
 from tests.vendor import read
 
@@ -36,9 +36,12 @@ NOT_FOUND, NOT_ALLOWED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_D
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(
+    start_server: ServerFactory, new_store: NewStore, tmp_path_factory: pytest.TempPathFactory
+) -> Server:
     socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
+    env = {"RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
     register(server, "r1", "r2")
     return server
 

@@ -16,7 +16,7 @@ import pytest
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc, registry_pb2, registry_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from tests.cli.memory_ring import lines_of, run
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.integration.test_alerts import Subscriber, import_entries, register, send
 from tests.vendor import NOW, read
 
@@ -34,10 +34,13 @@ def place(server: Server, code: str, zone: str | None = None) -> registry_pb2.Im
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(
+    start_server: ServerFactory, new_store: NewStore, tmp_path_factory: pytest.TempPathFactory
+) -> Server:
     """With 24 alerts of 6 plates on 2 lists at 2 checkpoints, half of them delayed."""
     socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
+    env = {"RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
     register(server, "r1", "r2")
     place(server, "GP-01", "Centro")
     place(server, "GP-02", "Núñez sur")

@@ -1,7 +1,6 @@
 """Near matches, policies, known vehicles and watch orders over a socket; and that it makes no
 difference when, or how often, a read is matched."""
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC
@@ -244,8 +243,8 @@ AT = from_micros(1_800_000_000_000_000)
 class Script:
     """Plays the same steps into a log of its own; the ids in it are the same every time."""
 
-    def __init__(self, folder: str, number: int) -> None:
-        self.ring = Ring(f"sqlite:///{folder}/{number}.sqlite")
+    def __init__(self, event_store: str) -> None:
+        self.ring = Ring(event_store)
         self.hotlist = Hotlist.create("police", "stolen", "test", AT)
         self.ring.store(self.hotlist)
         self.live: list[HotlistEntry] = []
@@ -329,9 +328,9 @@ class Following:
             time.sleep(0.001)
 
 
-def live(folder: str, steps: Sequence[tuple[str, object]]) -> Script:
+def live(event_store: str, steps: Sequence[tuple[str, object]]) -> Script:
     """Matched read by read as they come."""
-    script = Script(folder, 1)
+    script = Script(event_store)
     following = Following(script.ring)
     for what, argument in steps:
         if what != "stop":
@@ -341,9 +340,9 @@ def live(folder: str, steps: Sequence[tuple[str, object]]) -> Script:
     return script
 
 
-def in_bits(folder: str, steps: Sequence[tuple[str, object]]) -> Script:
+def in_bits(event_store: str, steps: Sequence[tuple[str, object]]) -> Script:
     """Stopped and started again, with much or little to catch up on."""
-    script = Script(folder, 2)
+    script = Script(event_store)
     following = Following(script.ring)
     for what, argument in steps:
         if what == "stop":
@@ -375,46 +374,46 @@ def once_more(script: Script) -> Iterator[AlertRaised]:
 @settings(max_examples=25, deadline=None)
 @given(steps=STEPS)
 def test_live_after_a_stop_and_once_more_the_alerts_are_the_same(
-    steps: list[tuple[str, object]],
+    new_store: NewStore, steps: list[tuple[str, object]]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        first, second = live(folder, steps), in_bits(folder, steps)
-        alerts = first.raised()
-        assert len(told(alerts)) == len(alerts)
-        assert told(second.raised()) == told(alerts)
-        assert told(once_more(first)) == told(alerts)
-        assert told(once_more(second)) == told(alerts)
-        first.ring.close()
-        second.ring.close()
+    first, second = live(new_store(), steps), in_bits(new_store(), steps)
+    alerts = first.raised()
+    assert len(told(alerts)) == len(alerts)
+    assert told(second.raised()) == told(alerts)
+    assert told(once_more(first)) == told(alerts)
+    assert told(once_more(second)) == told(alerts)
+    first.ring.close()
+    second.ring.close()
 
 
-def test_what_was_stored_though_it_failed_is_not_stored_again_and_matching_goes_on() -> None:
+def test_what_was_stored_though_it_failed_is_not_stored_again_and_matching_goes_on(
+    new_store: NewStore,
+) -> None:
     """As on PostgreSQL, where a connection may break between a commit and its answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        script = Script(folder, 1)
-        script.play("add", ["OOO"])
-        # The list's change behind the read ends a step there, each time anew.
-        script.play("read", [[1, 0, 0, 0]] * 3)
-        script.play("add", ["QQQ"])
-        script.play("read", [[0, 0, 1, 0]] * 3)
-        log = script.ring.event_log
-        insert_events, failures = log.insert_events, 0
+    script = Script(new_store())
+    script.play("add", ["OOO"])
+    # The list's change behind the read ends a step there, each time anew.
+    script.play("read", [[1, 0, 0, 0]] * 3)
+    script.play("add", ["QQQ"])
+    script.play("read", [[0, 0, 1, 0]] * 3)
+    log = script.ring.event_log
+    insert_events, failures = log.insert_events, 0
 
-        def committed_and_tried_again(events: Sequence[StoredEvent], **kwargs: object) -> object:
-            nonlocal failures
-            positions = insert_events(events, **kwargs)
-            if kwargs.get("tracking") and not failures:
-                failures += 1
-                insert_events(events, **kwargs)
-            return positions
+    def committed_and_tried_again(events: Sequence[StoredEvent], **kwargs: object) -> object:
+        nonlocal failures
+        positions = insert_events(events, **kwargs)
+        if kwargs.get("tracking") and not failures:
+            failures += 1
+            insert_events(events, **kwargs)
+        return positions
 
-        log.insert_events = committed_and_tried_again  # type: ignore[method-assign, assignment]
-        following = Following(script.ring)
-        following.settle()
-        following.stop()
-        assert failures == 1
-        assert [alert.entry.plate for alert in script.raised()] == ["OOO", "QQQ"]
-        script.ring.close()
+    log.insert_events = committed_and_tried_again  # type: ignore[method-assign, assignment]
+    following = Following(script.ring)
+    following.settle()
+    following.stop()
+    assert failures == 1
+    assert [alert.entry.plate for alert in script.raised()] == ["OOO", "QQQ"]
+    script.ring.close()
 
 
 def test_a_list_does_not_decide_over_another_lists_near_matches() -> None:

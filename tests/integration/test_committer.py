@@ -29,14 +29,15 @@ from ring.store import EventLog, unseal
 from ring.store.log import NoRoomError
 from ring.stream import Answer, Stream
 from ring.values import micros, read_log_id
+from tests.conftest import NewStore
 from tests.vendor import read
 
 EPOCH = "7a0b1c2d-0000-4000-8000-000000000001"
 
 
 @pytest.fixture
-def ring(tmp_path: Path) -> Any:
-    ring = Ring(f"sqlite:///{tmp_path}/events.sqlite")
+def ring(new_store: NewStore) -> Any:
+    ring = Ring(new_store())
     ring.import_checkpoints([Checkpoint(code="GP-01")], now())
     ring.import_readers([Reader(reader_id="r1", checkpoint="GP-01", direction=1)], now())
     yield ring

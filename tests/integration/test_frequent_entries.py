@@ -10,16 +10,16 @@ from proto.ring.v1 import hotlist_pb2, investigation_pb2, investigation_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition, Purpose
 from tests.cli.in_process import ring_command
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.integration.test_agencies import Agency
 from tests.integration.test_alerts import register, send
 from tests.vendor import read
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory) -> Server:
+def server(start_server: ServerFactory, new_store: NewStore) -> Server:
     """With a bus, BUS01, that was read 120 times today, and 60 taxis that were twice."""
-    server = start_server()
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
     register(server, "r1", "r2")
     taxis = [f"TX{n:03d}" for n in range(60)]
     send(server, *(read(n, "BUS01") for n in range(1, 121)))
@@ -110,10 +110,12 @@ def test_the_command_names_them_by_line(server: Server, tmp_path: Path) -> None:
 
 
 def test_without_the_read_side_a_pattern_has_to_be_confirmed(
-    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+    start_server: ServerFactory, new_store: NewStore, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    agency = Agency(start_server("--role", "write", "--socket", str(socket)), "police")
+    env = {"RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
+    agency = Agency(server, "police")
     answer = load(agency, "away", "BUS01", "TX*")
     assert answer.added == 1
     (left_out,) = answer.unconfirmed

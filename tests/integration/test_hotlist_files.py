@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proto.ring.v1 import hotlist_pb2, hotlist_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry, WeeklyHours
 from tests.cli.in_process import ring_command
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.integration.test_agencies import Agency
 from tests.integration.test_alerts import register
 
@@ -44,9 +44,12 @@ def entries(draw) -> HotlistEntry:
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(
+    start_server: ServerFactory, new_store: NewStore, tmp_path_factory: pytest.TempPathFactory
+) -> Server:
     socket = tmp_path_factory.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
+    env = {"RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
     register(server, "r1")
     return server
 

@@ -11,7 +11,7 @@ from proto.ring.v1 import alert_pb2, alert_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from ring.values import from_micros
 from tests.cli.memory_ring import error_of, fails, lines_of, run
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.integration.test_alert_filters import place
 from tests.integration.test_alerts import Subscriber, import_entries, register, send
 from tests.vendor import NOW, read
@@ -20,8 +20,9 @@ HOUR = 3600
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory) -> Server:
-    server = start_server(env={"RING_INCIDENT_GAP": "PT2H", "RING_LOOK_BACK": "PT0S"})
+def server(start_server: ServerFactory, new_store: NewStore) -> Server:
+    env = {"RING_INCIDENT_GAP": "PT2H", "RING_LOOK_BACK": "PT0S"}
+    server = start_server(env={**env, "RING_EVENT_STORE": new_store()})
     register(server, "r1", "r2")
     place(server, "GP-01", "Centro")
     return server

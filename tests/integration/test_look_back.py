@@ -1,6 +1,7 @@
 """Looking back over a socket: what was read before an entry went live, each once, whatever dies."""
 
 import math
+import os
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from proto.ring.v1.look_back_pb2 import LookBack
 from ring.alert import Alert as StoredAlert
 from ring.look_back import LookBack as StoredLookBack
 from ring.store import open_log, unseal
-from tests.conftest import ROOT, Server, ServerFactory
+from tests.conftest import ROOT, NewStore, Server, ServerFactory
 from tests.faults.crowd import SMALL
 from tests.integration.test_alerts import Subscriber, register
 from tests.vendor import NOW, Client, read
@@ -31,8 +32,9 @@ PURPOSE = Purpose(case_number="C-7", reason="stolen this morning")
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory) -> Server:
-    server = start_server(env={"RING_SUBSCRIBER_PATIENCE": "PT2S"})
+def server(start_server: ServerFactory, new_store: NewStore) -> Server:
+    env = {"RING_EVENT_STORE": new_store(), "RING_SUBSCRIBER_PATIENCE": "PT2S"}
+    server = start_server(env=env)
     register(server, "r1")
     return server
 
@@ -171,6 +173,7 @@ class Reading:
         self._process = subprocess.Popen(
             [sys.executable, *command, "--data", str(server.data)],
             cwd=ROOT,
+            env={**os.environ, **server.env},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -317,10 +320,11 @@ def test_looking_back_is_listed_for_those_who_may_see_the_list(server: Server) -
 
 
 @pytest.fixture
-def apart(start_server: ServerFactory, tmp_path: Path) -> tuple[Server, Path]:
+def apart(start_server: ServerFactory, new_store: NewStore, tmp_path: Path) -> tuple[Server, Path]:
     """A write process without a read side, and the socket at which it looks for one."""
     socket = tmp_path / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket))
+    env = {"RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
     register(server, "r1")
     return server, socket
 

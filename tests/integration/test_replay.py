@@ -1,12 +1,9 @@
 """The law of matching: live, caught up, looked back for or replayed, it is the same."""
 
 import itertools
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid5
 from zoneinfo import ZoneInfo
 
@@ -27,6 +24,7 @@ from ring.replay import Period, Question, compare, differences, index_as_of, rep
 from ring.store import unseal
 from ring.values import NAMESPACE, from_micros, hotlist_id
 from ring.wakeup import Wakeup
+from tests.conftest import NewStore
 from tests.projections.world import SECOND, T0, Seen
 
 UTC = ZoneInfo("UTC")
@@ -96,14 +94,12 @@ def happen(ring: Ring, events: Sequence[Happening]) -> Iterator[int]:
 
 
 @contextmanager
-def a_ring() -> Iterator[Ring]:
-    folder = Path(tempfile.mkdtemp(prefix="replay-"))
-    ring = Ring(f"sqlite:///{folder / 'events.sqlite'}")
+def a_ring(new_store: NewStore) -> Iterator[Ring]:
+    ring = Ring(new_store())
     try:
         yield ring
     finally:
         ring.close()
-        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -148,10 +144,12 @@ def look_back(ring: Ring) -> None:
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-@given(happenings, st.integers(0, 14))
-def test_live_caught_up_and_replayed_are_the_same(events: list[Happening], stop: int) -> None:
+@given(events=happenings, stop=st.integers(0, 14))
+def test_live_caught_up_and_replayed_are_the_same(
+    new_store: NewStore, events: list[Happening], stop: int
+) -> None:
     wakeup = Wakeup()
-    with a_ring() as live, a_ring() as late:
+    with a_ring(new_store) as live, a_ring(new_store) as late:
         with matching(live, wakeup) as matcher:
             for head in happen(live, events):
                 wakeup.notify()

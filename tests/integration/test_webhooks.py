@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,8 +22,9 @@ from proto.ring.v1 import alert_pb2, hotlist_pb2, webhook_pb2, webhook_pb2_grpc
 from proto.ring.v1.alert_pb2 import Alert, HotlistEntry
 from ring.errors import InvalidRequest
 from ring.rpc.webhooks import checked_url
+from ring.store import open_log
 from tests.cli.memory_ring import error_of, lines_of, run
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.integration.test_agencies import Agency
 from tests.integration.test_alerts import Subscriber, import_entries, register, send
 from tests.vendor import read
@@ -130,13 +130,18 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return start(start_server, tmp_path_factory)
+def server(
+    start_server: ServerFactory, new_store: NewStore, tmp_path_factory: pytest.TempPathFactory
+) -> Server:
+    return start(start_server, new_store, tmp_path_factory)
 
 
-def start(start_server: ServerFactory, folders: pytest.TempPathFactory) -> Server:
+def start(
+    start_server: ServerFactory, new_store: NewStore, folders: pytest.TempPathFactory
+) -> Server:
     socket = folders.mktemp("socket") / "read.sock"
-    server = start_server("--role", "write", "--socket", str(socket), env=QUICK)
+    env = {**QUICK, "RING_EVENT_STORE": new_store()}
+    server = start_server("--role", "write", "--socket", str(socket), env=env)
     register(server, "r1", "r2")
     return server
 
@@ -385,10 +390,10 @@ def test_a_revoked_grant_stops_what_waits_for_a_receiver(
 
 
 def test_kills_at_any_moment_lose_nothing(
-    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+    start_server: ServerFactory, new_store: NewStore, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The server is killed again and again while alerts come in and the receiver fails."""
-    server = start(start_server, tmp_path_factory)
+    server = start(start_server, new_store, tmp_path_factory)
     hooks = Hooks(server)
     rng = random.Random(1)
     fails = Receiver(answer=lambda _: rng.choice([200, 200, 500]))
@@ -418,9 +423,12 @@ def test_kills_at_any_moment_lose_nothing(
 
 
 def test_the_secret_is_in_no_log_and_no_event(
-    start_server: ServerFactory, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
+    start_server: ServerFactory,
+    new_store: NewStore,
+    tmp_path_factory: pytest.TempPathFactory,
+    receiver: Receiver,
 ) -> None:
-    server = start(start_server, tmp_path_factory)
+    server = start(start_server, new_store, tmp_path_factory)
     made = lines_of(run("webhooks", "add", receiver.url(), "--json", server=server.address))[0]
     id_ = made["webhook"]["webhook_id"]
     hooks = Hooks(server)
@@ -431,6 +439,10 @@ def test_the_secret_is_in_no_log_and_no_event(
     server.stop()
     said = "".join(server.log).encode()
     kept = b"".join(path.read_bytes() for path in server.data.rglob("*") if path.is_file())
+    log = open_log(server.event_store)
+    for event in log.select_notifications(0, 10_000):
+        kept += str(event.originator_id).encode() + event.state
+    log.close()
     key = (server.data / "webhooks.key").read_bytes()
     assert id_.encode() in kept
     for hidden in (made["secret"].encode(), made["secret"].removeprefix("whsec_").encode()):
@@ -513,7 +525,7 @@ def test_plain_http_goes_anywhere_on_an_insecure_server_alone() -> None:
 
 
 def test_too_many_dead_letters_stop_a_webhook(
-    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    new_store: NewStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ring import webhook as webhooks
     from ring.alert import Alert as AlertObject
@@ -528,7 +540,7 @@ def test_too_many_dead_letters_stop_a_webhook(
     most = 40
     monkeypatch.setattr(webhooks, "MOST_DEAD", most)
 
-    ring = Ring(f"sqlite:///{tmp_path / 'events.sqlite'}")
+    ring = Ring(new_store())
     deliveries = Deliveries(ring, Wakeup(), Teller(ring), b"key", Patience(1, 0.001, 0))
     receiver.answer = lambda _: 410
     id_ = uuid4()

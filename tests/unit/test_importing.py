@@ -20,6 +20,7 @@ from ring.rpc.clock import now
 from ring.store import unseal
 from ring.values import from_micros, micros
 from ring.versions import as_of, live_entries, versions_of
+from tests.conftest import NewStore
 
 PLATES = ["AA111AA", "BB222BB", "CC333CC"]
 steps = st.lists(
@@ -32,8 +33,8 @@ steps = st.lists(
 
 
 @pytest.fixture(scope="module")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
-    ring = Ring(f"sqlite:///{tmp_path_factory.mktemp('log') / 'events.sqlite'}")
+def ring(new_store: NewStore) -> Iterator[Ring]:
+    ring = Ring(new_store())
     yield ring
     ring.close()
 
