@@ -18,10 +18,8 @@ from proto.ring.v1.operations_pb2 import FindCandidatesRequest
 from ring.likelihood import plausible
 from ring.store import unseal
 from ring.values import from_micros
-from tests.projections.conftest import embedded_alone
 from tests.projections.world import SECOND, T0, Seen, Served, World, serving
 
-pytestmark = embedded_alone
 LETTERS = "AB1"
 
 

@@ -33,7 +33,6 @@ from proto.ring.v1.incident_pb2 import (
 from proto.ring.v1.incident_pb2_grpc import AlertReportServiceStub
 from proto.ring.v1.operations_pb2 import RebuildRequest
 from ring.values import from_micros
-from tests.projections.conftest import embedded_alone
 from tests.projections.world import HOUR, SECOND, T0, Served, World, serving
 
 GAP = 6 * HOUR
@@ -228,7 +227,6 @@ def test_incidents_are_what_the_obvious_way_makes_of_the_alerts(asked: Asked) ->
             assert (list(point.match_path), point.look_back_id) == (["O→0 at 5"], "back")
 
 
-@embedded_alone
 def test_no_other_plate_and_no_other_entry_is_in_an_incident(asked: Asked) -> None:
     for incident in asked.incidents():
         assert {FOUND[int(p.alert_id[-4:])].entry for p in incident.track} == {
@@ -238,7 +236,6 @@ def test_no_other_plate_and_no_other_entry_is_in_an_incident(asked: Asked) -> No
             assert {p.plate for p in incident.track} == {incident.plate}
 
 
-@embedded_alone
 def test_filters_leave_incidents_whole(asked: Asked) -> None:
     runs = expected(FOUND)
     start, end = T0 + 20 * HOUR, T0 + 60 * HOUR
@@ -259,7 +256,6 @@ def test_filters_leave_incidents_whole(asked: Asked) -> None:
         assert tracks(found) == ids([run for run in runs if wanted(run)]), request
 
 
-@embedded_alone
 def test_every_alert_finds_its_incident(asked: Asked) -> None:
     for run in expected(FOUND)[:5]:
         for hit in run:
@@ -268,7 +264,6 @@ def test_every_alert_finds_its_incident(asked: Asked) -> None:
     assert code_of(asked.incident, "") is grpc.StatusCode.NOT_FOUND
 
 
-@embedded_alone
 def test_nothing_outside_of_the_scope_is_told(asked: Asked) -> None:
     customs = replace(asked, scope=ReportScope(agencies=["customs"], hotlists=["wanted"]))
     runs = [run for run in expected(FOUND) if run[0].entry == "e3"]
@@ -280,7 +275,6 @@ def test_nothing_outside_of_the_scope_is_told(asked: Asked) -> None:
     assert (nobody.incidents(), nobody.precision()) == ([], [])
 
 
-@embedded_alone
 def test_a_question_that_can_not_be_answered_is_refused(asked: Asked) -> None:
     invalid = grpc.StatusCode.INVALID_ARGUMENT
     assert code_of(asked.incidents, states=[0]) is invalid
@@ -288,7 +282,6 @@ def test_a_question_that_can_not_be_answered_is_refused(asked: Asked) -> None:
     assert code_of(asked.precision, period=9) is invalid
 
 
-@embedded_alone
 def test_pages_neither_repeat_nor_skip_while_alerts_come_in(make_world) -> None:
     world = make_world()
     found = hits(seed=3, count=30)
@@ -319,7 +312,6 @@ def test_pages_neither_repeat_nor_skip_while_alerts_come_in(make_world) -> None:
         assert outcome.outcome == "equal", outcome
 
 
-@embedded_alone
 def test_precision_is_counted_from_the_dispositions(asked: Asked) -> None:
     rows = asked.precision(by_reader=True)
     assert [(r.agency, r.hotlist, r.reader_id) for r in rows] == [
@@ -354,7 +346,6 @@ def test_precision_is_counted_from_the_dispositions(asked: Asked) -> None:
     assert sum(r.raised for r in asked.precision(range=day)) == len(within)
 
 
-@embedded_alone
 def test_what_nobody_judged_has_no_share(make_world) -> None:
     world = make_world()
     Hit(1, "e1", "AB123CD", T0, disposition="no action").happen(world)
