@@ -4,12 +4,14 @@
 
 Then ClickHouse away, refusing and slow for minutes, and a day's reads at once; 0 leaves a part out.
 Prints one JSON object a round. Ends with exit code 1 at the first read or alert that is lost or
-there twice, or row that is not as the log says; its seed repeats it.
+there twice, or row that is not as the log says; its seed repeats it. The same where live readers
+wait longer than they may while a day's reads come in.
 """
 
 import argparse
 import json
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
+from tests.benchmarks import targets
 from tests.benchmarks.latency import milliseconds
 from tests.conftest import Postgres, Server
-from tests.faults.backlog import returns
+from tests.faults.backlog import Live, returns
 from tests.faults.campaign import PARTS, Campaign
 from tests.faults.conftest import register
 from tests.faults.live import Lived
@@ -63,13 +66,14 @@ def backlog(count: int) -> dict[str, Any]:
             returned = returns(server, Path(folder) / "spool", count, calm=10)
         finally:
             server.stop()
-    return {
+    row = {
         "benchmark": "a day offline comes in at once",
         "reads": count,
         "per_s": round(count / returned.seconds),
-        **_waits("calm", returned.before),
-        **_waits("meanwhile", returned.meanwhile),
+        **_felt("calm", returned.before),
+        **_felt("meanwhile", returned.meanwhile),
     }
+    return targets.beside(row, targets.BACKLOG)
 
 
 def outages(seconds: float) -> Iterator[dict[str, Any]]:
@@ -98,6 +102,14 @@ def outages(seconds: float) -> Iterator[dict[str, Any]]:
         }
 
 
+def _felt(when: str, live: Live) -> dict[str, Any]:
+    return {
+        **_waits(when, live.lived),
+        f"{when}_live_alert_p50_ms": milliseconds(live.alert_waits, 0.5),
+        f"{when}_live_alert_p99_ms": milliseconds(live.alert_waits, 0.99),
+    }
+
+
 def _waits(when: str, lived: list[Lived]) -> dict[str, Any]:
     waits = [wait for one in lived for wait in one.waits]
     return {
@@ -121,7 +133,11 @@ def main() -> None:
         for row in outages(options.outage):
             print(json.dumps(row), flush=True)
     if options.backlog:
-        print(json.dumps(backlog(options.backlog)), flush=True)
+        row = backlog(options.backlog)
+        print(json.dumps(row), flush=True)
+        missed = list(targets.missed([row]))
+        print(*missed, sep="\n", file=sys.stderr)
+        sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":

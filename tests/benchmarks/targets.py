@@ -59,6 +59,11 @@ ON_POSTGRESQL = (
 )
 LATENCY = (most("alert_p50_ms", 30), most("alert_p99_ms", 150), most("acknowledged_p99_ms", 100))
 SUSTAINED = (most("most_memory_mib", _MIB), _BEHIND)
+# Live reads of others, and their alerts from capture on, while a day of one reader comes in.
+BACKLOG = (
+    most("meanwhile_live_acknowledged_p99_ms", 100),
+    most("meanwhile_live_alert_p99_ms", 150),
+)
 IMPORT = (most("import_s", 60),)
 
 

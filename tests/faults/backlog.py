@@ -3,9 +3,13 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
+import grpc.aio
+
+from proto.ring.v1 import alert_pb2, alert_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from tests.conftest import Server
 from tests.faults.accounts import reconcile
@@ -18,15 +22,28 @@ READERS = [f"live-{number}" for number in range(10)]
 _RATE = 10.0
 _DAY = 86_400
 _WANTED = "LIVE001"
-_HIT_EVERY = 20
+_HIT_EVERY = 5
+
+
+class Live(NamedTuple):
+    """What the live readers felt: their streams, and seconds from a capture until its alert is told
+    to a subscriber."""
+
+    lived: list[Lived]
+    alert_waits: list[float]
+
+    @property
+    def waits(self) -> list[float]:
+        """Seconds until each read was acknowledged."""
+        return [wait for one in self.lived for wait in one.waits]
 
 
 class Returned(NamedTuple):
-    """`before`, `meanwhile`: the live readers' streams before the backlog and while it came in."""
+    """`before`, `meanwhile`: the live readers before the backlog and while it came in."""
 
     seconds: float
-    before: list[Lived]
-    meanwhile: list[Lived]
+    before: Live
+    meanwhile: Live
 
 
 def returns(server: Server, folder: Path, count: int, calm: float) -> Returned:
@@ -55,11 +72,11 @@ def returns(server: Server, folder: Path, count: int, calm: float) -> Returned:
         if returning.process.poll() is None:
             returning.kill()
 
-    lived = [*before, *meanwhile]
+    lived = [*before.lived, *meanwhile.lived]
     truth = {("away", returning.said.split()[1]): range(1, count + 1)}
     truth |= {(one.reader, one.epoch): range(1, len(one.waits) + 1) for one in lived}
     reconcile(server, truth)
-    hits = sum(len(one.waits) // _HIT_EVERY for one in lived)
+    hits = _hits(lived)
     subscriber = Subscriber(server, from_beginning=True)
     told = Counter((a.sighting.plate, a.delayed) for a in subscriber.wait(hits + len(listed)))
     subscriber.stop()
@@ -67,7 +84,11 @@ def returns(server: Server, folder: Path, count: int, calm: float) -> Returned:
     return Returned(seconds, before, meanwhile)
 
 
-def _live(server: Server, upto: float | FeedingReader) -> list[Lived]:
+def _hits(lived: list[Lived]) -> int:
+    return sum(len(one.waits) // _HIT_EVERY for one in lived)
+
+
+def _live(server: Server, upto: float | FeedingReader) -> Live:
     """For so many seconds, or as long as the other reader is there."""
 
     def going(sequence: int) -> bool:
@@ -78,4 +99,27 @@ def _live(server: Server, upto: float | FeedingReader) -> list[Lived]:
     def plate_of(reader: int, sequence: int) -> str:
         return _WANTED if sequence % _HIT_EVERY == 0 else plate("L", reader)
 
-    return asyncio.run(live(server.address, READERS, _RATE, going, plate_of))
+    async def both() -> Live:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = alert_pb2_grpc.AlertServiceStub(channel)
+            messages = aiter(stub.Subscribe(alert_pb2.SubscribeRequest()))
+            await anext(messages)  # where it starts
+            waits: list[float] = []
+            subscriber = asyncio.create_task(_told(messages, waits))
+            lived = await live(server.address, READERS, _RATE, going, plate_of)
+            async with asyncio.timeout(60):
+                while len(waits) < _hits(lived):
+                    assert not subscriber.done()
+                    await asyncio.sleep(0.01)
+            subscriber.cancel()
+            return Live(lived, waits)
+
+    return asyncio.run(both())
+
+
+async def _told(messages: AsyncIterator[alert_pb2.SubscribeResponse], waits: list[float]) -> None:
+    """Notes how long after its capture each alert of a live read is here; the clock is one."""
+    async for message in messages:
+        if message.HasField("alert") and message.alert.entry.plate == _WANTED:
+            captured = message.alert.sighting.captured_at
+            waits.append(time.time() - captured.seconds - captured.nanos / 1e9)
