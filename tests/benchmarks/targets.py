@@ -47,7 +47,8 @@ _MEMORY = most("memory_of_both_mib", _MIB)
 _BEHIND = most("read_side_behind_s", 2)
 OF_100 = (
     least("end_to_end_per_s", 20_000, 40_000),
-    least("of_the_limit", 0.333),
+    # Aimed at, not promised.
+    least("of_the_limit", 0, 0.333),
     _BEHIND,
     _MEMORY,
 )
