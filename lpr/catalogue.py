@@ -115,10 +115,11 @@ def load(choice: Choice, *, threads: int = 2, thorough: bool = False) -> Recogni
     """The chosen model, ready to read.
 
     thorough: with two views of each plate, and RapidOCR's recogniser asked too, whatever the model:
-    what they see together is read better than either reads it, in several times the time.
+    what they see together is read better than either reads it, in several times the time. Else it
+    is asked only where the model is unsure, as it is at night.
     """
     from lpr.ocr_fast_plate import MARGIN, WIDER, FastPlateOcr
-    from lpr.ocr_fused import FusedOcr
+    from lpr.ocr_fused import UNSURE, FusedOcr
     from lpr.ocr_rapid import RapidOcr
 
     margins = (MARGIN, WIDER) if thorough else (MARGIN,)
@@ -133,9 +134,10 @@ def load(choice: Choice, *, threads: int = 2, thorough: bool = False) -> Recogni
     named = FastPlateOcr(
         choice.model, choice.config, threads=threads, name=choice.name, margins=margins
     )
+    rapid = RapidOcr(threads=threads)
     if not thorough:
-        return named
-    return FusedOcr(named, RapidOcr(threads=threads), f"{choice.name}+{RAPID}")
+        return FusedOcr(named, rapid, choice.name, unsure=UNSURE)
+    return FusedOcr(named, rapid, f"{choice.name}+{RAPID}")
 
 
 def known() -> list[Known]:

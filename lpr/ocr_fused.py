@@ -23,6 +23,8 @@ LOST_ODDS = -3.0
 """Log odds that the second model knows such plates, before the two are compared."""
 LEAST = 1e-4
 """Chance that two models agree on a place though neither says so."""
+UNSURE = 0.8
+"""Confidence under which a model that has no time for a second opinion each time asks for one."""
 SURELY_EMPTY = 0.98
 """Chance of no character above which a place is left out before two posteriors are aligned."""
 
@@ -88,17 +90,27 @@ def fuse(one: Posterior, other: Posterior) -> Posterior:
 
 
 class FusedOcr:
-    """A first model, and a second one that is asked about the same places."""
+    """A first model, and a second one that is asked about the same places.
 
-    def __init__(self, first: Recogniser, second: Recogniser, name: str) -> None:
+    unsure: the second is asked only where the first is less sure than that.
+    """
+
+    def __init__(
+        self, first: Recogniser, second: Recogniser, name: str, *, unsure: float = np.inf
+    ) -> None:
         self.name = name
         self._first = first
         self._second = second
+        self._unsure = unsure
 
     def read(self, sights: Sequence[Sight]) -> list[Reading]:
         """One reading a place, in their order; the country is the say of the model that has one."""
-        both = zip(self._first.read(sights), self._second.read(sights), strict=True)
-        return [_together(one, other) for one, other in both]
+        said = self._first.read(sights)
+        asked = [place for place, one in enumerate(said) if one.confidence < self._unsure]
+        others = self._second.read([sights[place] for place in asked])
+        for place, other in zip(asked, others, strict=True):
+            said[place] = _together(said[place], other)
+        return said
 
 
 def _together(one: Reading, other: Reading) -> Reading:

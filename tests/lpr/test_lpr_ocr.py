@@ -1,6 +1,7 @@
 """The OCR adapters read plates, say how sure they are, and give the whole posterior."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from lpr.decoding import Prior
 from lpr.errors import ModelError
 from lpr.ocr import Recogniser
 from lpr.ocr_fast_plate import FastPlateOcr
-from lpr.ocr_fused import fuse
+from lpr.ocr_fused import FusedOcr, fuse
 from lpr.ocr_rapid import RapidOcr, decode
 from lpr.reading import ALPHABET, Box, CapturedRead, Picture, Reading, Sight, to_plate_read
 from lpr.regions import alpha2
@@ -291,3 +292,21 @@ def test_what_two_models_agree_on_is_surer_than_either() -> None:
     one, other = rows_of("AB123CD", 0.8), rows_of("AB123CD", 0.7)
     fused = fuse(one, other)
     assert np.all(fused.max(axis=1) > one.max(axis=1))
+
+
+def test_a_second_model_is_asked_only_where_the_first_is_unsure() -> None:
+    class Told:
+        def __init__(self, *sure: float) -> None:
+            self.name, self.sure, self.asked = "told", sure, 0
+
+        def read(self, sights: Sequence[Sight]) -> list[Reading]:
+            self.asked += len(sights)
+            return [Reading.of(rows_of("AB123CD", sure)) for sure in self.sure[: len(sights)]]
+
+    first, second = Told(0.999, 0.8, 0.999), Told(0.95)
+    sights = [Sight.of(plate("AB123CD"))] * 3
+    said = FusedOcr(first, second, "both", unsure=0.8).read(sights)
+    assert second.asked == 1
+    alone = Reading.of(rows_of("AB123CD", 0.8)).confidence
+    assert [one.confidence > 0.9 for one in said[::2]] == [True, True]
+    assert said[1].confidence > alone
