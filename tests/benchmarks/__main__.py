@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,15 @@ def main() -> None:
         console.print(table_of([row for row in rows if "p99_ms" in row or "failed" in row]))
     for name, measure in (
         ("matching against 1,000,000 entries", matching),
-        ("reader: the OCR alone", ocr_alone),
-        ("reader: 1280 × 720, one plate in view", video.speed),
-        ("reader: a drawn checkpoint", lambda: video.checkpoint(options.vehicles)),
+        *(("reader: the OCR alone", partial(ocr_alone, model)) for model in (accuracy.HUB, "")),
+        *(
+            ("reader: 1280 × 720, one plate in view", partial(video.speed, model=model))
+            for model in accuracy.EXACT
+        ),
+        *(
+            ("reader: a drawn checkpoint", partial(video.checkpoint, options.vehicles, model=model))
+            for model in accuracy.EXACT
+        ),
         ("reader: memory", lambda: video.memory(options.frames, options.frames // 10)),
         ("readers, and a server killed every 20 s", lambda: soak(options.soak)),
     ):

@@ -27,19 +27,22 @@ from tests.lpr.lpr_video_watch import Told, calibration_error, count
 START = datetime(2024, 4, 30, 12, tzinfo=UTC)
 
 
-def checkpoint(vehicles: int = 200, seed: int = 11, said: bool = False) -> dict[str, Any]:
+def checkpoint(
+    vehicles: int = 200, seed: int = 11, said: bool = False, model: str = "auto"
+) -> dict[str, Any]:
     """Reads of a scene with so many vehicles; at best 98 % are read once and 1 % twice."""
     scene = Checkpoint(vehicles, seed=seed)
     with tempfile.TemporaryDirectory(prefix="lpr-video-") as folder:
         path = scene.write(Path(folder) / "scene.mp4")
         began = time.perf_counter()
-        session = _session(Video(path, rate=1000, start=START))
+        session = _session(Video(path, rate=1000, start=START), ocr_model=model)
         reads = list(session.reads())
         seconds = time.perf_counter() - began
     found, sure, wrong = count(scene.vehicles, map(_told, reads))
     for line in wrong if said else ():
         print(line, file=sys.stderr)
     return {
+        "model": Path(model).name,
         **found.fields,
         "once_share": round(found.once / vehicles, 4),
         "twice_share": round(found.twice / vehicles, 4),
@@ -49,7 +52,7 @@ def checkpoint(vehicles: int = 200, seed: int = 11, said: bool = False) -> dict[
     }
 
 
-def speed(seconds: float = 30.0) -> dict[str, Any]:
+def speed(seconds: float = 30.0, model: str = "auto") -> dict[str, Any]:
     """Frames a second at 1280 × 720, one plate in view at a time."""
     scene = Checkpoint(1, seed=3, night=0.0)
     one = scene.vehicles[0]
@@ -57,20 +60,21 @@ def speed(seconds: float = 30.0) -> dict[str, Any]:
     scene.seconds = one.leaves
     with tempfile.TemporaryDirectory(prefix="lpr-video-") as folder:
         path = scene.write(Path(folder) / "one.mp4")
-        session = _session(_Loop(path, scene.seconds))
+        session = _session(_Loop(path, scene.seconds), ocr_model=model)
         began, cpu = time.perf_counter(), time.process_time()
         for _ in session.reads():
             if time.perf_counter() - began > seconds:
                 break
         took = time.perf_counter() - began
     return {
+        "model": Path(model).name,
         "per_s": round(session.frames / took, 1),
         "cpu_ms_a_frame": round((time.process_time() - cpu) * 1000 / session.frames, 1),
         "frames": session.frames,
     }
 
 
-def memory(frames: int = 20_000, warm: int = 2000) -> dict[str, Any]:
+def memory(frames: int = 20_000, warm: int = 2000, model: str = "auto") -> dict[str, Any]:
     """What the reader grows by over so many frames, once it is warm.
 
     The detector looks at small pictures here, so that it ends today; all else is as ever.
@@ -85,11 +89,13 @@ def memory(frames: int = 20_000, warm: int = 2000) -> dict[str, Any]:
             if done > warm and done % 20 == 0:
                 sizes.append(process.memory_info().rss / 2**20)
 
-        session = _session(_Loop(path, scene.seconds, frames), progress=size, video_sides=(320,))
+        loop = _Loop(path, scene.seconds, frames)
+        session = _session(loop, progress=size, video_sides=(320,), ocr_model=model)
         reads = sum(1 for _ in session.reads())
     third = max(1, len(sizes) // 3)
     first, last = max(sizes[:third]), max(sizes[-third:])
     return {
+        "model": Path(model).name,
         "frames": session.frames,
         "reads": reads,
         "first_third_mib": round(first),
