@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More than there are cores: much of a test is waiting.
-JOBS ?= 3
+JOBS ?= 4
 PROTOS := $(wildcard proto/ring/v1/*.proto)
 SOURCES := lpr ring projections server.py tests deploy
 
