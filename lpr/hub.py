@@ -97,7 +97,7 @@ def probe(address: str) -> None:
     def ask() -> None:
         request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - the hub's own
         try:
-            with urllib.request.urlopen(request, timeout=PROBE):  # noqa: S310
+            with _opener().open(request, timeout=PROBE):
                 outcome.append(True)
         except (OSError, http.client.HTTPException):
             outcome.append(False)
@@ -146,6 +146,11 @@ def _anew(name: str, within: float | None) -> Path:
     return there / model.name
 
 
+def _opener() -> urllib.request.OpenerDirector:
+    # urlopen's own keeps the proxies of its first use.
+    return urllib.request.build_opener()
+
+
 def _download(address: str, into: Path, end: float | None) -> Path:
     """One file. Raises OSError where it comes short, stalls, or is not there by `end`."""
     from tqdm import tqdm
@@ -153,7 +158,7 @@ def _download(address: str, into: Path, end: float | None) -> Path:
     path = into / _file(address)
     wait = STALL if end is None else min(STALL, max(0.1, end - time.monotonic()))
     with (
-        urllib.request.urlopen(address, timeout=wait) as response,  # noqa: S310 - the hub's own
+        _opener().open(address, timeout=wait) as response,
         path.open("wb") as file,
     ):
         length = response.headers.get("Content-Length")
