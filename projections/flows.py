@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from projections.clickhouse import Client, Row
+from projections.clickhouse import Client
 from projections.requests import Filter, Span, filter_of, instant_of, span_of
 from proto.ring.v1.investigation_pb2 import Flow, ListFlowsRequest, ListFlowsResponse
 
@@ -195,18 +195,10 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
     if begin < end:
         name = "queries/flows" if traffic.by_lane else "queries/flows_by_direction"
         asking: dict[str, Any] = {"direction": asked.direction, "zone": str(traffic.zone), **bounds}
-        # Mostly everything is counted: then this is the answer.
-        with client.meanwhile(name, live=_NONE, **asking) as counted_before:
-            open_, changed = _refresh(client, bounds, _WORTH_KEEPING)
-        found = _by_key(counted_before.result())
-        if changed:
-            # The hours from the first that changed to the last are added up again.
-            hours = [_hour_of(q * 900, traffic.zone) for q in (min(changed), max(changed))]
-            asking["first"] = max(bounds["first"], hours[0] // 900)
-            asking["end"] = min(bounds["end"], (hours[1] + _HOUR) // 900)
-            found = {k: n for k, n in found.items() if not hours[0] <= k[0] <= hours[1]}
-            found |= _by_key(client.rows(name, live=sorted(open_) or _NONE, **asking))
-            live |= open_
+        # First what is counted, then what that comes to: what is counted meanwhile is right, too.
+        live |= _refresh(client, bounds, _WORTH_KEEPING)
+        rows = client.rows(name, live=sorted(live) or _NONE, **asking)
+        found = {(hour, c, way, lane): n for c, way, lane, hour, n in rows}
     for checkpoint, quarter, counted in _count_keys(client, live, span):
         hour = _hour_of(quarter * 900, traffic.zone)
         for lane, way, passages in counted:
@@ -216,17 +208,8 @@ def _counts(client: Client, traffic: Traffic, codes: Sequence[str]) -> dict[_Key
     return found
 
 
-def _by_key(rows: Sequence[Row]) -> dict[_Key, int]:
-    return {(hour, c, way, lane): n for c, way, lane, hour, n in rows}
-
-
-def _refresh(
-    client: Client, bounds: Mapping[str, object], worth_keeping: int
-) -> tuple[set[_Live], set[int]]:
-    """Counts and keeps what is worth it.
-
-    Gives the checkpoints' quarters that are not kept, and the quarters in which any was not.
-    """
+def _refresh(client: Client, bounds: Mapping[str, object], worth_keeping: int) -> set[_Live]:
+    """Counts and keeps what is worth it. Gives the quarters that are not kept."""
     here = {str(log): int(position) for log, position in client.rows("queries/positions")}
     marks = client.rows("queries/flow_marks", logs=list(here), pins=list(here.values()), **bounds)
     settled = {(c, q): seen for c, q, seen, known in marks if known}
@@ -239,7 +222,7 @@ def _refresh(
         rows = _count_keys(client, some, whole)
         counted = {(c, q): counts for c, q, counts in rows}
         _keep(client, [(q, c, settled[c, q], counted.get((c, q), [])) for c, q in some])
-    return {(c, q) for c, q, *_ in marks if (c, q) not in settled}, {q for _, q, *_ in marks}
+    return {(c, q) for c, q, *_ in marks if (c, q) not in settled}
 
 
 def _keep(client: Client, rows: Sequence[tuple[int, str, int, _Counts]]) -> None:

@@ -82,6 +82,34 @@ def test_a_round_counts_what_is_not_counted_and_what_changed_since(
         filled.client.close()
 
 
+def test_what_is_counted_while_a_question_is_answered_is_in_the_answer(
+    make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    filled = Filled(world)
+    readers = Readers(ClickHouse.at(world.clickhouse), 1, filled.client.database)
+    refresh = flows._refresh
+
+    def late(*asked: Any) -> Any:
+        monkeypatch.setattr(flows, "_refresh", refresh)
+        time.sleep(0.3)
+        count_round(readers, NOW, everything=True, rest=never)
+        return refresh(*asked)
+
+    try:
+        world.see(Seen("FLOW001", T0, "A"))
+        filled.apply()
+        count_round(readers, NOW, everything=True, rest=never)
+        world.see(Seen("FLOW002", T0 + SECOND, "A"))
+        filled.apply()
+        monkeypatch.setattr(flows, "_refresh", late)
+        traffic = traffic_of(ListFlowsRequest(), ZoneInfo("UTC"), AFTER)
+        assert [f.passages for f in flows_in(filled.client, traffic).flows] == [2]
+    finally:
+        readers.close()
+        filled.client.close()
+
+
 def test_the_read_side_counts_by_itself(
     make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +126,7 @@ def test_the_read_side_counts_by_itself(
             while client._raw.query(counted).result_rows != [("A",)]:
                 assert time.monotonic() < until
                 time.sleep(0.05)
-            monkeypatch.setattr(flows, "_refresh", lambda *_: (set(), set()))
+            monkeypatch.setattr(flows, "_refresh", lambda *_: set())
             found = flows_in(client, traffic_of(ListFlowsRequest(), ZoneInfo("UTC"), AFTER)).flows
             assert sorted((f.direction, f.passages) for f in found) == [(ENTRY, 1), (EXIT, 1)]
     finally:
