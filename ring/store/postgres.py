@@ -26,11 +26,12 @@ from eventsourcing.persistence import (
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from eventsourcing.utils import retry
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import DiskFull
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
 from ring.errors import InvalidRequest, Unavailable
-from ring.store.log import EventLog, Growth
+from ring.store.log import EventLog, Growth, NoRoomError
 from ring.store.postgres_sessions import Claim, Listener, line
 from ring.store.statements import statements
 
@@ -109,7 +110,10 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
         return self._log_id
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
-        """One transaction, without the library's pipeline: that hangs where much is sent."""
+        """One transaction, without the library's pipeline: that hangs where much is sent.
+
+        NoRoomError on a full disk.
+        """
         with self._inserting:
             self.check_filled()
             positions: Sequence[int] = self._try_insert(stored_events, kwargs)
@@ -117,6 +121,17 @@ class PostgresEventLog(PostgresProcessRecorder, EventLog):
 
     @_again
     def _try_insert(
+        self, stored_events: Sequence[StoredEvent], kwargs: Mapping[str, Any]
+    ) -> Sequence[int]:
+        try:
+            return self._insert_in_transaction(stored_events, kwargs)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DiskFull):
+                raise
+        # Of a kind that is not tried again: its readers do that, and are told why.
+        raise NoRoomError("no room for the event log: make room on the database's disk")
+
+    def _insert_in_transaction(
         self, stored_events: Sequence[StoredEvent], kwargs: Mapping[str, Any]
     ) -> Sequence[int]:
         positions: list[int] = []

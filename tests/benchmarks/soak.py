@@ -71,9 +71,9 @@ def soak(seconds: float = 600.0, every: float = 20.0) -> dict[str, Any]:
             feeding.wait()
             server.stop()
         epoch = said.split()[1]
-        fed = plates(stored(server.data, "FED", epoch))
+        fed = plates(stored(server, "FED", epoch))
         assert fed == [f"A{number:06d}" for number in range(1, count + 1)], "fed ≠ stored"
-        seen = stored(server.data, "CAM", *looking.epochs())
+        seen = stored(server, "CAM", *looking.epochs())
         assert len(seen) > 1, "the reader at the camera saw nothing"
         told = [(one.read.sequence, one.read.plate) for one in seen]
         assert told == looking.sent(), "seen ≠ stored"

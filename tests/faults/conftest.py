@@ -33,9 +33,9 @@ def register(server: Server, *readers: str) -> None:
         )
 
 
-def stored(data: Path, reader: str, *epochs: str) -> list[StoredRead]:
+def stored(server: Server, reader: str, *epochs: str) -> list[StoredRead]:
     """A reader's stored reads of some epochs, in the order of their sequences."""
-    with contextlib.closing(open_log(f"sqlite:///{data / 'events.sqlite'}")) as log:
+    with contextlib.closing(open_log(server.event_store)) as log:
         return [one for epoch in epochs for one in stored_in(log, reader, epoch)]
 
 

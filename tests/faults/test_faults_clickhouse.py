@@ -8,7 +8,7 @@ import pytest
 from projections.clickhouse import ClickHouse
 from projections.schema import Databases
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.faults.accounts import accounts, rebuilt, reconcile
 from tests.faults.conftest import register
 from tests.faults.outage import HIT_EVERY, KINDS, outage
@@ -28,8 +28,15 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 
 @pytest.fixture(scope="module")
-def server(front: Front, start_server: ServerFactory) -> Server:
-    server = start_server(env={"RING_CLICKHOUSE": front.dsn("faults")})
+def clickhouse(front: Front, new_store: NewStore) -> str:
+    """The DSN of a database; another one for each kind of event store."""
+    return front.dsn("faults_" + new_store().partition(":")[0])
+
+
+@pytest.fixture(scope="module")
+def server(clickhouse: str, start_server: ServerFactory, new_store: NewStore) -> Server:
+    env = {"RING_EVENT_STORE": new_store(), "RING_CLICKHOUSE": clickhouse}
+    server = start_server(env=env)
     import_entries(server, "wanted", HotlistEntry(plate="WANTED1"))
     return server
 
@@ -47,7 +54,7 @@ def test_reads_and_alerts_go_on_and_the_read_side_catches_up(
     assert seen.behind > 0 or how == "slow 4"
 
 
-def test_reconcile_notices_one_missing_row(front: Front, server: Server) -> None:
+def test_reconcile_notices_one_missing_row(clickhouse: str, server: Server) -> None:
     register(server, "r1")
     epoch = str(uuid4())
     client = Client(server, "r1", epoch)
@@ -57,9 +64,9 @@ def test_reconcile_notices_one_missing_row(front: Front, server: Server) -> None
     truth = {("r1", epoch): range(1, 1001)}
     reconcile(server, truth)
     assert accounts(server).complete
-    clickhouse = ClickHouse.at(front.dsn("faults"))
-    rows = clickhouse.open()
-    rows.use(Databases(clickhouse, rows).live())
+    read_side = ClickHouse.at(clickhouse)
+    rows = read_side.open()
+    rows.use(Databases(read_side, rows).live())
     rows.execute("ALTER TABLE sightings DELETE WHERE plate = 'P00777' SETTINGS mutations_sync = 2")
     rows.close()
     account = accounts(server)

@@ -6,19 +6,21 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from uuid import uuid4
 
 import grpc
 import grpc.aio
 import psutil
+import psycopg
 import pytest
 
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition
 from ring.store import open_log
-from tests.conftest import ROOT, Server, ServerFactory
+from tests.conftest import ROOT, NewStore, Server, ServerFactory
 from tests.faults.accounts import reconcile, status
 from tests.faults.conftest import register, until
 from tests.faults.crowd import SMALL
@@ -33,8 +35,9 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory) -> Server:
-    server = start_server(env={"RING_SUBSCRIBER_PATIENCE": f"PT{PATIENCE}S"})
+def server(start_server: ServerFactory, new_store: NewStore) -> Server:
+    env = {"RING_EVENT_STORE": new_store(), "RING_SUBSCRIBER_PATIENCE": f"PT{PATIENCE}S"}
+    server = start_server(env=env)
     register(server, "busy", "hasty", *(f"idle-{n}" for n in range(READERS)))
     # A long reason: what is not taken must not fit into buffers on the way.
     import_entries(server, "wanted", HotlistEntry(plate="WANTED1", reason="x" * 1000))
@@ -101,9 +104,9 @@ def test_who_takes_nothing_slows_nobody_costs_little_and_can_resume(server: Serv
 
 
 def test_who_lags_behind_misses_nothing_and_gets_nothing_twice(
-    start_server: ServerFactory,
+    start_server: ServerFactory, new_store: NewStore
 ) -> None:
-    server = start_server()
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
     register(server, "busy")
     import_entries(server, "wanted", HotlistEntry(plate="WANTED1", reason="x" * 1000))
     subscriber = Subscriber(server)
@@ -131,6 +134,20 @@ def test_who_lags_behind_misses_nothing_and_gets_nothing_twice(
     reconcile(server, {("busy", epoch): range(1, HITS + 1)})
 
 
+@contextmanager
+def held(event_store: str) -> Iterator[Callable[[], object]]:
+    """Nobody can commit to the event store until what it yields is called."""
+    if event_store.startswith("sqlite:///"):
+        path = event_store.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, isolation_level=None)) as store:
+            store.execute("BEGIN IMMEDIATE")
+            yield store.rollback
+    else:
+        with psycopg.connect(event_store) as database:
+            database.execute("LOCK TABLE ring_events IN EXCLUSIVE MODE")
+            yield database.rollback
+
+
 async def hasten(address: str, epoch: str, messages: int, progress: list[int]) -> int:
     """Sends messages of about a MiB as fast as they are taken; the last committed sequence."""
     async with grpc.aio.insecure_channel(address) as channel:
@@ -155,8 +172,7 @@ def test_a_reader_faster_than_the_store_is_slowed_down_not_buffered(server: Serv
     before = memory(server)
     progress: list[int] = []
     epoch = str(uuid4())
-    with closing(sqlite3.connect(server.data / "events.sqlite", isolation_level=None)) as store:
-        store.execute("BEGIN IMMEDIATE")  # nobody else can commit meanwhile
+    with held(server.event_store) as let_go:
 
         async def watch() -> int:
             sending = asyncio.create_task(hasten(server.address, epoch, messages, progress))
@@ -167,7 +183,7 @@ def test_a_reader_faster_than_the_store_is_slowed_down_not_buffered(server: Serv
             # What is in hand, and what fits on the way.
             assert 0 < sent < 40
             assert memory(server) - before < 160 * MIB
-            store.execute("ROLLBACK")
+            let_go()
             return await asyncio.wait_for(sending, 60)
 
         assert asyncio.run(watch()) == messages * 100

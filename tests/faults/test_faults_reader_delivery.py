@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from lpr.spool_file import inspect
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
-from tests.conftest import Server, ServerFactory
+from tests.conftest import NewStore, Server, ServerFactory
 from tests.faults.accounts import reconcile
 from tests.faults.conftest import FeedingReader, ReaderFactory, plates, register, stored, until
 from tests.faults.feeding_reader import plate
@@ -22,14 +24,39 @@ READERS = ["killed", "cloned", "day", "restored", "emptied"]
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory) -> Server:
-    server = start_server()
+def server(start_server: ServerFactory, new_store: NewStore) -> Server:
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
     register(server, *READERS)
     return server
 
 
 def all_plates(prefix: str, count: int) -> list[str]:
     return [plate(prefix, number) for number in range(1, count + 1)]
+
+
+def use(server: Server, event_store: str) -> None:
+    """From its next start on."""
+    server.event_store = server.env["RING_EVENT_STORE"] = event_store
+
+
+def copied(server: Server, folder: Path) -> tuple[Path, str]:
+    """Copies of a stopped ring's data and log; the log's is a store of its own."""
+    shutil.copytree(server.data, folder / "data", symlinks=True)  # as cp -a
+    path = server.event_store.removeprefix("sqlite:///")
+    if path != server.event_store:
+        for part in Path(path).parent.glob("events.sqlite*"):
+            shutil.copy(part, folder)
+        return folder / "data", f"sqlite:///{folder / 'events.sqlite'}"
+    name = conninfo_to_dict(server.event_store)["dbname"]
+    with psycopg.connect(server.event_store, dbname="postgres", autocommit=True) as database:
+        database.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name}")
+    return folder / "data", server.event_store.replace(f"/{name}?", f"/{name}_copy?")
+
+
+def put_back(server: Server, copy: tuple[Path, str]) -> None:
+    shutil.rmtree(server.data)
+    shutil.copytree(copy[0], server.data, symlinks=True)
+    use(server, copy[1])
 
 
 def epochs(folder: Path) -> list[str]:
@@ -48,7 +75,7 @@ def test_a_reader_killed_at_any_moment_delivers_each_read_once(
         reader.kill()
     assert start_reader(*words).ended_well()
     (epoch,) = epochs(tmp_path / "spool")
-    assert plates(stored(server.data, "killed", epoch)) == all_plates("A", count)
+    assert plates(stored(server, "killed", epoch)) == all_plates("A", count)
     assert inspect(tmp_path / "spool").depth == 0
     reconcile(server, {("killed", epoch): range(1, count + 1)})
 
@@ -87,8 +114,8 @@ def test_two_copies_of_a_spool_deliver_all_that_differs_and_what_they_share_once
     before, new = epochs(two)
     assert same == before == shared != new
     own = [plate("O", number) for number in range(301, 701)]
-    assert plates(stored(server.data, "cloned", shared)) == all_plates("S", 300) + own
-    assert plates(stored(server.data, "cloned", new)) == all_plates("T", 400)
+    assert plates(stored(server, "cloned", shared)) == all_plates("S", 300) + own
+    assert plates(stored(server, "cloned", new)) == all_plates("T", 400)
     assert inspect(two).epochs[-1].reason == "restored or copied spool"
     truth = {("cloned", shared): range(1, 701), ("cloned", new): range(1, 401)}
     reconcile(server, truth)
@@ -122,7 +149,7 @@ def test_a_day_without_a_server_arrives_whole_in_order_and_its_alerts_say_delaye
     assert largest - at_first < 64 * 1024 * 1024
 
     (epoch,) = epochs(tmp_path / "spool")
-    kept = stored(server.data, "day", epoch)
+    kept = stored(server, "day", epoch)
     assert plates(kept) == all_plates("D", count)
     captured = [one.read.captured_at.ToMilliseconds() for one in kept]
     assert captured == sorted(captured)
@@ -158,12 +185,11 @@ def test_a_server_put_back_to_an_older_copy_gets_all_that_the_spool_still_has(
 
     assert send_upto(200).ended_well()
     server.stop()
-    shutil.copytree(server.data, tmp_path / "backup", symlinks=True)  # as cp -a
+    copy = copied(server, tmp_path)
     server.start()
     assert send_upto(600).ended_well()
     server.kill()
-    shutil.rmtree(server.data)
-    shutil.copytree(tmp_path / "backup", server.data, symlinks=True)
+    put_back(server, copy)
     last = send_upto(1000)
     until(lambda: "spooled" in last.said)
     server.start()
@@ -175,7 +201,7 @@ def test_a_server_put_back_to_an_older_copy_gets_all_that_the_spool_still_has(
 
 
 def test_a_server_that_begins_anew_gets_all_that_the_spool_still_has(
-    server: Server, start_reader: ReaderFactory, tmp_path: Path
+    server: Server, new_store: NewStore, start_reader: ReaderFactory, tmp_path: Path
 ) -> None:
     """A new log, with the readers registered again: the sequences go on where the reader is. What
     the lost server had acknowledged is lost with it.
@@ -184,6 +210,7 @@ def test_a_server_that_begins_anew_gets_all_that_the_spool_still_has(
     assert start_reader(*words, 200).ended_well()
     server.kill()
     shutil.rmtree(server.data)
+    use(server, new_store())
     reader = start_reader(*words, 500)
     until(lambda: "spooled" in reader.said)
     # On another address, until it knows the reader.

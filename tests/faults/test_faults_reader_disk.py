@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lpr.spool_file import inspect
-from tests.conftest import ROOT, Server, ServerFactory
+from tests.conftest import ROOT, NewStore, Server, ServerFactory
 from tests.faults.accounts import reconcile
 from tests.faults.conftest import FeedingReader, ReaderFactory, plates, register, stored, until
 from tests.faults.feeding_reader import plate
@@ -26,9 +26,9 @@ STARVED = ("--count", COUNT, "--bulk", BULK, "--pictures", 60)
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerFactory) -> Server:
+def server(start_server: ServerFactory, new_store: NewStore) -> Server:
     """A ring that is not there yet: started by each test, once the disk is full."""
-    server = start_server()
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
     register(server, *READERS)
     server.stop()
     return server
@@ -49,7 +49,7 @@ def check_all_arrived(server: Server, reader: FeedingReader, name: str) -> None:
     """Every read is stored once and in order; pictures went, and that was told once."""
     assert reader.ended_well()
     _, epoch, _, dropped = reader.said.split()
-    assert plates(stored(server.data, name, epoch)) == [plate("A", n) for n in range(1, COUNT + 1)]
+    assert plates(stored(server, name, epoch)) == [plate("A", n) for n in range(1, COUNT + 1)]
     reconcile(server, {(name, epoch): range(1, COUNT + 1)})
     told = warnings(reader)
     assert len([line for line in told if "oldest waiting pictures dropped" in line]) == 1
@@ -152,6 +152,6 @@ def test_lpr_read_holds_its_reads_until_the_spool_has_room(
         (text, waiting + number) for number, text in enumerate(seen, 1)
     ]
     epoch = shown[0]["epoch"]
-    arrived = plates(stored(server.data, "camera", epoch))
+    arrived = plates(stored(server, "camera", epoch))
     assert arrived == [plate("A", n) for n in range(1, waiting + 1)] + seen
     reconcile(server, {("camera", epoch): range(1, waiting + len(seen) + 1)})

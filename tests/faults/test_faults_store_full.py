@@ -7,9 +7,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import grpc
+import psycopg
 import pytest
 
-from tests.conftest import Server, ServerFactory
+from tests.conftest import Postgres, Server, ServerFactory
 from tests.faults.accounts import reconcile, status
 from tests.faults.conftest import ReaderFactory, plates, register, stored, until
 from tests.faults.feeding_reader import plate
@@ -50,7 +51,7 @@ def test_at_its_limit_nothing_is_acknowledged_until_the_limit_is_raised(
     assert "nothing of this is acknowledged" in details
     # Told once in the log, however often readers come back.
     assert sum("the event log can't be written" in line for line in server.log) == 1
-    before = len(stored(server.data, "full", epoch))
+    before = len(stored(server, "full", epoch))
     assert 0 < before < COUNT
     assert reader.process.poll() is None
 
@@ -58,7 +59,7 @@ def test_at_its_limit_nothing_is_acknowledged_until_the_limit_is_raised(
     server.env["RING_EVENT_STORE_MAX_MIB"] = "0"
     server.start()
     assert reader.ended_well()
-    kept = plates(stored(server.data, "full", epoch))
+    kept = plates(stored(server, "full", epoch))
     assert kept == [plate("A", n) for n in range(1, COUNT + 1)]
     reconcile(server, {("full", epoch): range(1, COUNT + 1)})
     assert trouble(server) == ""
@@ -102,3 +103,39 @@ def test_on_a_disk_without_any_space_it_goes_on_as_soon_as_there_is_room(
     finally:
         server.stop()
     assert not list(disk.iterdir())
+
+
+def test_on_a_database_without_any_space_it_goes_on_as_soon_as_there_is_room(
+    postgres: Postgres, start_server: ServerFactory, start_reader: ReaderFactory, tmp_path: Path
+) -> None:
+    """PostgreSQL's own error, raised by a rule of this database's."""
+    server = start_server(env={"RING_EVENT_STORE": postgres.new_database()})
+    register(server, "full", "vendor")
+    reader = start_reader(
+        tmp_path / "spool", server.address, "full", "--count", COUNT, "--pause", 0.01
+    )
+    until(lambda: status(server).head.position > 200)
+    with psycopg.connect(server.event_store, autocommit=True) as database:
+        database.execute(
+            """
+            CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                RAISE 'could not extend file "base/1/2": No space left on device'
+                USING ERRCODE = 'disk_full';
+            END $$;
+            CREATE TRIGGER full_disk BEFORE INSERT ON ring_events
+            FOR EACH STATEMENT EXECUTE FUNCTION full_disk()
+            """
+        )
+    until(lambda: "no room" in trouble(server))
+    details = refusal(server)
+    assert "make room on the database's disk" in details
+    assert "nothing of this is acknowledged" in details
+    assert reader.process.poll() is None
+    with psycopg.connect(server.event_store, autocommit=True) as database:
+        database.execute("DROP TRIGGER full_disk ON ring_events")
+    assert reader.ended_well()
+    (epoch,) = {line.split()[1] for line in reader.said.splitlines() if "epoch" in line}
+    kept = plates(stored(server, "full", epoch))
+    assert kept == [plate("A", n) for n in range(1, COUNT + 1)]
+    reconcile(server, {("full", epoch): range(1, COUNT + 1)})
+    assert trouble(server) == ""
