@@ -116,6 +116,7 @@ def main() -> None:
         with console.status(f"investigations, in {folder}"):
             investigations(folder, options.city_reads, options.questions, seconds, report)
         console.print(table_of([row for row in rows if "p99_ms" in row or "failed" in row]))
+    frames = (options.frames, options.frames // 10)
     for name, measure in (
         ("matching against 1,000,000 entries", matching),
         *(("reader: the OCR alone", partial(ocr_alone, model)) for model in (accuracy.HUB, "")),
@@ -127,7 +128,10 @@ def main() -> None:
             ("reader: a drawn checkpoint", partial(video.checkpoint, options.vehicles, model=model))
             for model in accuracy.EXACT
         ),
-        ("reader: memory", lambda: video.memory(options.frames, options.frames // 10)),
+        *(
+            ("reader: memory", partial(video.memory, *frames, model=model))
+            for model in accuracy.EXACT
+        ),
         ("readers, and a server killed every 20 s", lambda: soak(options.soak)),
     ):
         with console.status(name):
