@@ -215,6 +215,11 @@ class Client:
         """As `rows`, each with its columns' names."""
         return list(self._ask(self._raw, name, parameters).named_results())
 
+    def arrow(self, name: str, **parameters: Any) -> Any:
+        """The result of a query, as a pyarrow.Table."""
+        text, fitting = in_pieces(statement(name, self.cluster), parameters)
+        return self._raw.query_arrow(text, parameters=fitting or None)
+
     def _ask(self, raw: Any, name: str, parameters: Mapping[str, Any]) -> Any:
         text, fitting = in_pieces(statement(name, self.cluster), parameters)
         return raw.query(text, parameters=fitting or None)

@@ -8,9 +8,10 @@ is tried again for ever, and health says why.
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+import pyarrow as pa
 import structlog
 
 from projections.batch import Batches, Stored, UnknownEventError
@@ -28,6 +29,9 @@ _LINGER_EVENTS = 20_000
 # A batch takes a fraction of a second; longer than this is worth telling.
 _SLOW_SECONDS = 5.0
 _BACK_OFF = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+# A table, and rows that it has now.
+Inserted = Callable[[str, pa.Table], None]
 
 _logger = structlog.get_logger("projections.follower")
 
@@ -54,14 +58,17 @@ class Projection:
         """The events that come next, up to and including the position `stop`."""
         return self._log.select_states(self.position, MOST_EVENTS, stop)
 
-    def apply(self, events: Sequence[Stored]) -> None:
+    def apply(self, events: Sequence[Stored], inserted: Inserted | None = None) -> None:
         """Inserts the rows of these events, then saves the position.
 
-        UnknownEventError after what comes before such an event is in.
+        `inserted` is told what is in, maybe more than once. UnknownEventError after what comes
+        before such an event is in.
         """
         batch = self._batches.of(events)
         for table, rows in batch.inserts:
             self._client.insert(table, rows)
+            if inserted:
+                inserted(table, rows)
         self.save(batch.last_position)
         if batch.stopped_by:
             raise batch.stopped_by
@@ -77,10 +84,16 @@ class Projection:
 
 
 class Follower:
-    """A thread that applies the log's events to the live projection as they come."""
+    """A thread that applies the log's events to the live projection as they come.
 
-    def __init__(self, log: EventLog, projection: Projection) -> None:
+    `inserted` is told of its rows, before anybody who waited for them goes on.
+    """
+
+    def __init__(
+        self, log: EventLog, projection: Projection, inserted: Inserted | None = None
+    ) -> None:
         self._log = log
+        self._inserted = inserted
         self.projection = projection
         self._health = "starting"
         # Since when the batch that is being applied is, by the monotonic clock; 0: none is.
@@ -172,7 +185,7 @@ class Follower:
                     lingers = len(events) < _LINGER_EVENTS and due > 0 and not self._waiting
                     if events and not lingers:
                         self._applying = time.monotonic()
-                        self.projection.apply(events)
+                        self.projection.apply(events, self._inserted)
                         inserted = time.monotonic()
             except Exception as error:
                 self._applying = 0.0

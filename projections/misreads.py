@@ -31,15 +31,23 @@ def folds_beside(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[R
 
 
 def note_misreads(
-    client: Client, log: EventLog, passages: Mapping[str, Sequence[PassageOf]]
+    client: Client,
+    log: EventLog,
+    passages: Mapping[str, Sequence[PassageOf]],
+    among: Collection[Read] | None = None,
 ) -> set[str]:
-    """Sets `counts` of some passages, by plate, that are misreads. The plates with any."""
+    """Sets `counts` of some passages, by plate, that are misreads. The plates with any.
+
+    `among`: all reads under SURE of these passages, and maybe others, where they are known.
+    """
     all_ = [p for own in passages.values() for p in own]
     if not all_:
         return set()
+    if among is None:
+        first, last = min(p.at for p in all_), max(p.until for p in all_)
+        among = reads_of(client, list(passages), first, last, below=SURE)
     unsure: dict[str, list[Read]] = {}
-    first, last = min(p.at for p in all_), max(p.until for p in all_)
-    for read in reads_of(client, list(passages), first, last, below=SURE):
+    for read in set(among):
         unsure.setdefault(read.plate, []).append(read)
     doubtful = [
         (plate, passage, reads)

@@ -5,19 +5,23 @@ entry that is not older than the longest visit: a missed exit leaves no ghost be
 is what that plate's timeline says; who is listed did not enter by a misread.
 
 Counting every vehicle's passages would take seconds, so each plate's last entry and last exit are
-kept with it, and only where those leave a doubt is the timeline looked at. A passage that goes on
-for more than two minutes while the vehicle is read elsewhere may count on the wrong side in `total`
-alone. Misreads are told where a vehicle would be listed, and nowhere else: the others count in
-`total` as they were read, and a last passage that is another vehicle's, misread as an exit or as a
-later entry, stands for the vehicle whose plate was read.
+looked at, and only where those leave a doubt the timeline. A passage that goes on for more than two
+minutes while the vehicle is read elsewhere may count on the wrong side in `total` alone. Misreads
+are told where a vehicle would be listed, and nowhere else: the others count in `total` as they were
+read, and a last passage that is another vehicle's, misread as an exit or as a later entry, stands
+for the vehicle whose plate was read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client
+from projections.folding import SURE, Read
+from projections.last_passages import Last, LastPassages, then
 from projections.misreads import note_misreads
 from projections.movements import timelines_in, timelines_of, visit
 from projections.requests import EARLIEST, LATEST, duration_of, instant_of, limit_of
@@ -29,9 +33,17 @@ from proto.ring.v1.investigation_pb2 import (
 )
 from ring.store import EventLog
 
+# A passage's last read stands for the passage; where the two could differ (they are so far apart at
+# the most), the plate is looked at by itself. Microseconds.
 _SLACK = 120_000_000
+# Reads of one passage are not further apart.
+_GAP = 60_000_000
 # So many plates are looked at one by one; where more were seen since, the reads are gone through.
 _MOST_UNSURE = 5_000
+# With more at an end of the times asked for, those seen on both sides of it are looked for first.
+_MANY_AT_THE_EDGE = 100
+# What is asked of a time so long before the last read is asked of the reads.
+_PAST = 3_600_000_000
 _LONGEST = 100 * 366 * 86_400 * 1_000_000
 
 
@@ -53,26 +65,35 @@ def moment_of(request: ListPresentRequest, now: Timestamp, max_visit: int) -> Mo
     return Moment(at, earliest, max(at - longer, EARLIEST), limit_of(request.limit))
 
 
-def present_at(client: Client, log: EventLog, moment: Moment) -> ListPresentResponse:
+def present_at(
+    client: Client, log: EventLog, passages: LastPassages, moment: Moment
+) -> ListPresentResponse:
     """Longest inside first, then in order of plate."""
     if moment.latest < moment.earliest:
         return ListPresentResponse()
+    inside = _inside(client, passages, moment)
     # Some will turn out to be misreads.
-    rows = 2 * moment.limit
+    rows = some = moment.limit + moment.limit // 4 + 10
     while True:
-        sure, first, unsure = _candidates(client, moment, rows, past=False)
-        if len(unsure) > _MOST_UNSURE:
-            sure, first, unsure = _candidates(client, moment, rows, past=True)
-        looked_at = [*(plate for _, plate in first), *unsure]
-        stays = _stays_at(timelines_of(client, looked_at), moment)
-        total = sure + len(stays.keys() & set(unsure))
+        first = inside.first(rows)
+        looked_at = [*first, *inside.unsure]
+        with client.meanwhile(
+            "queries/reads_of",
+            plates=looked_at,
+            start=moment.earliest,
+            last=LATEST,
+            below=SURE,
+        ) as asked:
+            stays = _stays_at(timelines_of(client, looked_at), moment)
+        unsure_reads = [Read(*row) for row in asked.result()]
+        total = inside.sure + len(stays.keys() & set(inside.unsure))
         found = sorted((stay.begins or 0, plate) for plate, stay in stays.items())
         listed: dict[str, Stay] = {}
-        for begin in range(0, len(found), moment.limit):
-            some = {plate: stays[plate] for _, plate in found[begin : begin + moment.limit]}
-            left = _without_misreads(client, log, some, moment)
+        for begin in range(0, len(found), some):
+            next_ = {plate: stays[plate] for _, plate in found[begin : begin + some]}
+            left = _without_misreads(client, log, next_, unsure_reads, moment)
             listed |= left
-            total -= len(some) - len(left)
+            total -= len(next_) - len(left)
             if len(listed) >= moment.limit:
                 break
         if len(listed) >= moment.limit or len(first) < rows:
@@ -88,16 +109,91 @@ def present_at(client: Client, log: EventLog, moment: Moment) -> ListPresentResp
     )
 
 
+@dataclass(frozen=True)
+class _Inside:
+    """Plates that are inside, by their last passages, and those that must be looked at."""
+
+    last: Last
+    inside: npt.NDArray[np.intp]
+    unsure: list[str]
+
+    @property
+    def sure(self) -> int:
+        return len(self.inside)
+
+    def first(self, count: int) -> list[str]:
+        """Those who entered first, then in order of plate."""
+        entry = self.last.entry[self.inside]
+        some = self.inside
+        if count < len(entry):
+            some = some[entry <= np.partition(entry, count)[count]]
+        # In order of plate already.
+        some = some[np.argsort(self.last.entry[some], kind="stable")][:count]
+        return _texts(self.last, some)
+
+
+def _inside(client: Client, passages: LastPassages, moment: Moment) -> _Inside:
+    ((newest,),) = client.rows("queries/last_seen")
+    if moment.at >= newest - _PAST:
+        last = passages.since(client, moment.earliest)
+        later = np.maximum(last.entry, last.exit) > moment.at
+        if np.count_nonzero(later) <= _MOST_UNSURE:
+            return _divided(client, last, later, moment)
+    last = then(client, since=moment.earliest, at=moment.at, slack=_SLACK)
+    return _divided(client, last, np.zeros(len(last.entry), bool), moment)
+
+
+def _divided(client: Client, last: Last, later: npt.NDArray[np.bool_], moment: Moment) -> _Inside:
+    """`later`: what was read after the time asked for tells nothing of it."""
+    may_be = np.flatnonzero(
+        ~later
+        & (last.entry >= moment.earliest)
+        & (last.entry <= moment.latest + _SLACK)
+        & (last.entry + _SLACK >= last.exit)
+    )
+    entry, exit_ = last.entry[may_be], last.exit[may_be]
+    unsure = abs(entry - exit_) <= _SLACK
+    began_before = ~unsure & (entry <= moment.earliest + _SLACK)
+    began_after = ~unsure & (entry > moment.latest)
+    edge = began_before | began_after
+    if np.count_nonzero(edge) > _MANY_AT_THE_EDGE:
+        # Of no length where nobody is at that end.
+        both = client.rows(
+            "queries/entered_between",
+            first=moment.earliest - (_GAP if began_before.any() else 0),
+            first_end=moment.earliest,
+            second=moment.latest - (_GAP if began_after.any() else 0),
+            second_end=moment.latest,
+        )
+        edge &= np.isin(last.plates[may_be], np.array([p for (p,) in both], last.plates.dtype))
+        # The others' entries lie on one side of it as a whole.
+        began_after &= ~edge
+    unsure |= edge
+    looked_at = np.concatenate([np.flatnonzero(later), may_be[unsure]])
+    return _Inside(last, may_be[~unsure & ~began_after], _texts(last, looked_at))
+
+
+def _texts(last: Last, which: npt.NDArray[np.intp]) -> list[str]:
+    return [str(plate, "ascii") for plate in last.plates[which].tolist()]
+
+
 def _without_misreads(
-    client: Client, log: EventLog, stays: Mapping[str, Stay], moment: Moment
+    client: Client,
+    log: EventLog,
+    stays: Mapping[str, Stay],
+    unsure: Collection[Read],
+    moment: Moment,
 ) -> dict[str, Stay]:
-    """The visits, as they are without the passages that are misreads, where there is one."""
+    """The visits, as they are without the passages that are misreads, where there is one.
+
+    `unsure`: these plates' reads under SURE, within the times asked for.
+    """
     left = dict(stays)
     away: set[int] = set()
     asked: Mapping[str, Stay] = stays
     while asked:
         ends = {plate: [p for p in (s.entry, s.exit) if p] for plate, s in asked.items()}
-        misread = note_misreads(client, log, ends)
+        misread = note_misreads(client, log, ends, unsure)
         if not misread:
             break
         away |= {p.key for plate in misread for p in ends[plate] if not p.counts}
@@ -120,20 +216,3 @@ def _stay_at(stays: Sequence[Stay], moment: Moment) -> Stay | None:
         if entry and entry.at <= moment.at and (stay.ends is None or stay.ends > moment.at):
             return stay if moment.earliest <= entry.at <= moment.latest else None
     return None
-
-
-def _candidates(
-    client: Client, moment: Moment, rows: int, *, past: bool
-) -> tuple[int, list[tuple[int, str]], list[str]]:
-    ((sure, first, unsure),) = client.rows(
-        "queries/present",
-        at=moment.at,
-        earliest=moment.earliest,
-        latest=moment.latest,
-        slack=_SLACK,
-        rows=rows,
-        # Past: every doubt is looked at, however many there are.
-        most=2**31 if past else _MOST_UNSURE + 1,
-        past=past,
-    )
-    return sure, first, unsure

@@ -7,11 +7,13 @@ until then every question is refused with Unavailable, which says why.
 import threading
 from collections.abc import Callable
 
+import pyarrow as pa
 import structlog
 
 from projections.clickhouse import ClickHouse, ClickHouseError, Client, Readers
 from projections.counting import FlowCounter
 from projections.follower import Follower, Projection
+from projections.last_passages import LastPassages
 from projections.rebuild import Rebuild
 from projections.schema import Databases
 from proto.ring.v1.common_pb2 import LogPosition
@@ -32,6 +34,8 @@ class ReadSide:
     def __init__(self, log: EventLog, clickhouse: ClickHouse) -> None:
         self.log = log
         self.rebuilding = threading.Lock()
+        # What questions for who is inside keep between them.
+        self.passages = LastPassages()
         self._clickhouse = clickhouse
         self._follower: Follower | None = None
         self._readers: Readers | None = None
@@ -101,11 +105,15 @@ class ReadSide:
         databases.drop_leftovers(live)
         # First what may fail: `open` comes here again, and there is one follower.
         readers = Readers(self._clickhouse, READERS, live)
-        self._follower = Follower(self.log, Projection(self.log, client, live))
+        self._follower = Follower(self.log, Projection(self.log, client, live), self._inserted)
         self._follower.start()
         self._readers = readers
         self._counter = FlowCounter(readers)
         self._counter.start()
+
+    def _inserted(self, table: str, rows: pa.Table) -> None:
+        if table == "incoming":
+            self.passages.note(rows)
 
     def _is_of_another_log(self, client: Client, live: str) -> bool:
         """Its rows came from a log that was replaced, by a restore for instance."""

@@ -149,8 +149,12 @@ class Investigation(InvestigationServiceServicer):
         max_visit = self._city.max_visit // timedelta(microseconds=1)
         moment = moment_of(request, _now(), max_visit)
         await wait(self._side, request.at_least, context)
-        log = self._side.log
-        return await ask(self._side, self._threads, lambda client: present_at(client, log, moment))
+        side = self._side
+        return await ask(
+            side,
+            self._threads,
+            lambda client: present_at(client, side.log, side.passages, moment),
+        )
 
     async def GetPicture(  # noqa: N802
         self, request: pb.GetPictureRequest, context: Context

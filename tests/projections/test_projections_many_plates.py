@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from projections import flows
 from projections.clones import clone_suspects, hunt_of
 from projections.encounters import common_plates, companions_of, places_of, surprise, travel_of
-from projections.presence import moment_of, present_at
 from projections.travel import kilometres, speed
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import TimeRange
@@ -89,21 +88,6 @@ def met(reads: list[Seen], target: str, within: int) -> dict[str, tuple[int, int
     return {p: (len(owns), len({o.checkpoint for o in owns})) for p, owns in found.items()}
 
 
-def inside(reads: list[Seen], at: int, longer: int) -> dict[str, int]:
-    """Who is inside, with the time of entry."""
-    found = {}
-    for plate in PLATES:
-        crossings = [
-            p.first
-            for p in passages_of([r for r in reads if r.plate == plate])
-            if p.first.direction != UNKNOWN and p.first.at <= at
-        ]
-        last = crossings[-1] if crossings and crossings[-1].direction == ENTRY else None
-        if last and at - MAX_VISIT <= last.at <= at - longer:
-            found[plate] = last.at
-    return found
-
-
 def impossible(reads: list[Seen]) -> set[tuple[str, str, str]]:
     """(plate, checkpoint, checkpoint) of neighbouring sure reads that are too far apart."""
     found = set()
@@ -166,7 +150,6 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
     filled.projection.position = before + rng.randrange(late + 1)
     filled.apply()
 
-    client = filled.client
     for target in PLATES[:2]:
         within = rng.choice([1, 59 * SECOND, 2 * MINUTE, HOUR])
         travel = pb.FindCompanionsRequest(
@@ -203,16 +186,6 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
             ((p, sorted(s)) for p, s in seen_at.items() if len(s) >= least),
             key=lambda item: (-len(item[1]), item[0]),
         )
-
-    for moment in rng.choices(times, k=3):
-        longer = rng.choice([0, 30 * MINUTE, 50 * HOUR])
-        asked = pb.ListPresentRequest(
-            at=from_micros(moment), longer_than=Duration(seconds=longer // SECOND)
-        )
-        answer = present_at(client, filled.world.log, moment_of(asked, Timestamp(), MAX_VISIT))
-        expected = inside(reads, moment, longer)
-        assert {v.plate: micros(v.visit.entered_at) for v in answer.vehicles} == expected
-        assert answer.total == len(expected)
 
     clones = suspects(filled, pb.ListCloneSuspectsRequest(range=everything))
     assert {(c.plate, c.first.checkpoint, c.second.checkpoint) for c in clones} == too_fast
@@ -432,60 +405,6 @@ def test_less_sure_reads_join_two_sure_ones_to_one_entry(filled: Filled) -> None
         Seen("TWICE04", at + 100 * SECOND, "A"),
     )
     assert suspects_of(filled, at - 2 * HOUR, at + DAY, include_hints=True) == [("TWICE04", at)]
-
-
-def present_in(filled: Filled, at: int, limit: int = 0) -> tuple[list[tuple[str, int]], int]:
-    """Plates and when they entered; how many there are."""
-    filled.apply()
-    request = pb.ListPresentRequest(at=from_micros(at), limit=limit)
-    moment = moment_of(request, Timestamp(), MAX_VISIT)
-    answer = present_at(filled.client, filled.world.log, moment)
-    return [(v.plate, micros(v.visit.entered_at)) for v in answer.vehicles], answer.total
-
-
-def test_a_misread_is_not_inside(filled: Filled) -> None:
-    at = T0 - 400 * DAY
-    for n in range(6):
-        # One vehicle each time, read twice; it left again.
-        filled.world.see(
-            Seen(f"PR{n}23AA", at + n, "A", confidence=0.85, lane=str(n)),
-            Seen(f"PR{n}23AB", at + n + SECOND, "A", confidence=0.5, lane=str(n)),
-            Seen(f"PR{n}23AA", at + HOUR + n, "A", EXIT),
-        )
-    filled.world.see(
-        # Another lane, too late, sure.
-        Seen("PR023AC", at + 10, "A", confidence=0.5, lane="9"),
-        Seen("PR023AD", at + 5 * SECOND, "A", confidence=0.5, lane="0"),
-        Seen("PR023AE", at + 6 * SECOND, "A", confidence=0.9, lane="0"),
-        # Read once more, surely.
-        Seen("PR123AC", at + 7 * SECOND, "A", lane="1"),
-        Seen("PR123AC", at + 8 * SECOND, "A", confidence=0.5, lane="1"),
-        Seen("PR123AA", at + 8 * SECOND, "A", confidence=0.85, lane="1"),
-        # It is inside since before; then somebody was misread as it, twice.
-        Seen("PR223AC", at - 2 * HOUR, "B"),
-        *(Seen("PR223AC", at + n, "A", confidence=0.5, lane="7") for n in (0, 5 * MINUTE)),
-        *(Seen("PR223AD", at + n, "A", confidence=0.75, lane="7") for n in (0, 5 * MINUTE)),
-        Seen("PR223AD", at + HOUR, "A", EXIT),
-        # Left, then misread as entering.
-        Seen("PR323AC", at - 3 * HOUR, "B"),
-        Seen("PR323AC", at - 2 * HOUR, "B", EXIT),
-        Seen("PR323AC", at, "A", confidence=0.5, lane="8"),
-        Seen("PR323AA", at, "A", confidence=0.75, lane="8"),
-    )
-    expected = [
-        ("PR223AC", at - 2 * HOUR),
-        ("PR023AC", at + 10),
-        ("PR023AD", at + 5 * SECOND),
-        ("PR023AE", at + 6 * SECOND),
-        ("PR123AC", at + 7 * SECOND),
-    ]
-    assert present_in(filled, at + 2 * HOUR) == (expected, len(expected))
-    for limit in (1, 3, 4):
-        # Misreads that are not looked at stay in the total, and one as it keeps its rank.
-        listed, total = present_in(filled, at + 2 * HOUR, limit)
-        assert listed == [v for v in expected if v in listed]
-        assert len(listed) == limit
-        assert len(expected) <= total <= len(expected) + 7
 
 
 def test_filters_of_companions(filled: Filled) -> None:
