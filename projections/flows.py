@@ -10,7 +10,6 @@ Quarters, because every zone's hours begin at one. They are numbered from 1970.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from itertools import pairwise
 from math import exp
 from statistics import median
@@ -98,13 +97,10 @@ def flows_in(client: Client, traffic: Traffic) -> ListFlowsResponse:
     else:
         counts = _counts(client, replace(traffic, span=kept), codes)
     whole = Span(kept.start, min(kept.end, last * QUARTER, traffic.now))
-    return ListFlowsResponse(
-        time_zone=str(traffic.zone),
-        flows=[
-            _flow(key, counts.get(key, 0), usual.get(key), whole)
-            for key in sorted(counts | usual if usual else counts)
-        ],
-    )
+    answer = ListFlowsResponse(time_zone=str(traffic.zone))
+    for key in sorted(counts | usual if usual else counts):
+        _set(answer.flows.add(), key, counts.get(key, 0), usual.get(key), whole)
+    return answer
 
 
 def kept_quarters(client: Client) -> range:
@@ -119,26 +115,16 @@ def count_ahead(client: Client, quarters: range) -> None:
     _refresh(client, bounds, 1)
 
 
-def _flow(key: _Key, passages: int, usual: float | None, whole: Span) -> Flow:
-    hour, checkpoint, direction, lane = key
-    flow = Flow(
-        checkpoint=checkpoint,
-        direction=direction,  # type: ignore[arg-type]
-        lane=lane,
-        hour=_stamp(hour),
-        passages=passages,
-    )
+def _set(flow: Flow, key: _Key, passages: int, usual: float | None, whole: Span) -> None:
+    # Field by field in its place: a week has 20,000, and copies take four times as long.
+    hour, flow.checkpoint, way, flow.lane = key
+    flow.direction = way  # type: ignore[assignment]
+    flow.hour.seconds = hour
+    flow.passages = passages
     if usual is not None:
         flow.usual = usual
         inside = whole.start <= hour * _SECOND and (hour + _HOUR) * _SECOND <= whole.end
         flow.unusual_drop = inside and passages < usual / 2 and poisson(passages, usual) < _CHANCE
-    return flow
-
-
-@lru_cache(maxsize=2048)
-def _stamp(hour: int) -> Timestamp:
-    # A message that is set from another copies it.
-    return Timestamp(seconds=hour)
 
 
 def poisson(most: int, mean: float) -> float:
