@@ -5,6 +5,7 @@ road, and a time that is too short for them is too short for any road.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
 
 from projections.clickhouse import Client
@@ -26,6 +27,7 @@ def places(client: Client) -> dict[str, Place]:
     return {str(c): (lat, lon) for c, lat, lon in client.rows("queries/places")}
 
 
+@lru_cache(maxsize=16_384)
 def kilometres(a: Place, b: Place) -> float:
     """Great-circle distance on a sphere (haversine), within 0.5 % of the ellipsoid's."""
     (lat_a, lon_a), (lat_b, lon_b) = map(_radians, (a, b))
