@@ -118,6 +118,16 @@ READS = st.lists(
 )
 
 
+def seen_after(begin: int, drawn: list[tuple[int, str, str, Any, float]]) -> list[Seen]:
+    """The drawn reads, in order of time; none of their passages is long."""
+    at, reads = begin, []
+    for gap, plate, checkpoint, direction, confidence in drawn:
+        at += gap
+        reads.append(Seen(plate, at, checkpoint, direction, confidence=confidence))
+    assume(all(p.reads[-1].at - p.first.at < 100 * SECOND for p in passages_of(reads)))
+    return reads
+
+
 @embedded_alone
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -127,13 +137,9 @@ def test_any_arrival_order_with_repeats_and_late_reads_gives_the_same_answers(
     filled: Filled, drawn: list[tuple[int, str, str, Any, float]], rng: random.Random
 ) -> None:
     # Every example in months of its own: what is asked about one touches no other.
-    begin = at = T0 + next(_examples) * 100 * DAY
-    reads = []
-    for gap, plate, checkpoint, direction, confidence in drawn:
-        at += gap
-        reads.append(Seen(plate, at, checkpoint, direction, confidence=confidence))
-    end = at + 1
-    assume(all(p.reads[-1].at - p.first.at < 100 * SECOND for p in passages_of(reads)))
+    begin = T0 + next(_examples) * 100 * DAY
+    reads = seen_after(begin, drawn)
+    end = reads[-1].at + 1
     too_fast = impossible(reads)
     rng.shuffle(reads)
     reads = [replace(read, sequence=i) for i, read in enumerate(reads, 1)]
