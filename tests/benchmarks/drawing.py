@@ -105,8 +105,8 @@ class Draw:
         return pb.ListCloneSuspectsRequest(purpose=_PURPOSE, range=_range(start, start + _DAY))
 
     def present_now(self) -> Message:
-        """Who is inside at the end of the city's last day, and has been for a while."""
-        later = self._chance.randrange(120) * _MINUTE
+        """Who is inside in the hour after all reads, and has been for a while."""
+        later = (60 + self._chance.randrange(60)) * _MINUTE
         longer = self._chance.randrange(48 * 60) * 60
         return pb.ListPresentRequest(
             purpose=_PURPOSE,

@@ -1,7 +1,7 @@
 """The load generator: streams prepared reads as fast as they are acknowledged, in its own process.
 
     python -m tests.benchmarks.load ADDRESS --reads N --batch B --streams S [--rate READS_A_SECOND]
-        [--pictures]
+        [--pictures] [--until TIME]
 
 Prints one JSON object: reads, seconds until the last acknowledgement.
 
@@ -32,11 +32,20 @@ _RIVALS = (0.7, 0.25)
 
 
 def prepared(
-    stream: int, reads: int, batch: int, plates: int, *, pictures: bool = False
+    stream: int,
+    reads: int,
+    batch: int,
+    plates: int,
+    *,
+    pictures: bool = False,
+    until: float = 0,
 ) -> Iterator[bytes]:
-    """Serialised batches of one stream, capture times rising over the last hour."""
+    """Serialised batches of one stream, capture times rising over the hour before `until`.
+
+    Seconds since 1970; 0: now.
+    """
     rng = random.Random(stream)
-    start = time.time_ns() // 1000 - 3_600_000_000
+    start = int((until or time.time()) * 1_000_000) - 3_600_000_000
     message = pb.StreamReadsRequest()
     for first in range(1, reads + 1, batch):
         message.Clear()
@@ -119,7 +128,14 @@ async def run(options: argparse.Namespace) -> None:
     readers = options.readers.split(",") if options.readers else []
     rate = options.rate / options.streams / options.batch
     work: list[Iterable[bytes]] = [
-        prepared(number, each, options.batch, options.plates, pictures=options.pictures)
+        prepared(
+            number,
+            each,
+            options.batch,
+            options.plates,
+            pictures=options.pictures,
+            until=options.until,
+        )
         for number in range(options.streams)
     ]
     if not options.rate:
@@ -153,6 +169,9 @@ def main() -> None:
         "--rate", type=float, default=0, help="reads/s; 0: as fast as they are taken"
     )
     parser.add_argument("--pictures", action="store_true", help="reads like those of pictures")
+    parser.add_argument(
+        "--until", type=float, default=0, help="end of the hour of capture, s since 1970; 0: now"
+    )
     parser.add_argument("--readers", default="", help="one a stream, with commas between")
     asyncio.run(run(parser.parse_args()))
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,8 @@ def _head(address: str) -> int:
 
 
 @contextmanager
-def ingesting(address: str, rate: float, seconds: float) -> Iterator[None]:
-    """Inside, twenty of the city's readers send reads, captured in the hour before."""
+def ingesting(address: str, city: City, rate: float, seconds: float) -> Iterator[None]:
+    """Inside, twenty of the city's readers send reads, captured in the hour after its last day."""
     if not rate:
         yield
         return
@@ -137,6 +138,7 @@ def ingesting(address: str, rate: float, seconds: float) -> Iterator[None]:
             sys.executable, "-m", "tests.benchmarks.load", address,
             "--reads", str(int(rate * seconds)), "--batch", "10", "--rate", str(rate),
             "--streams", str(STREAMS), "--readers", ",".join(readers),
+            "--until", str((city.ends + timedelta(hours=1)).timestamp()),
         ],
         cwd=ROOT, stdout=subprocess.DEVNULL,
     )  # fmt: skip
@@ -170,7 +172,7 @@ def questions(
         sample_of(city)
         server = Server(city.folder)
         try:
-            with server.channel() as channel, ingesting(server.address, ingest, 1200):
+            with server.channel() as channel, ingesting(server.address, city, ingest, 1200):
                 stub = InvestigationServiceStub(channel)
                 cpu = None if ingest else partial(cpu_of, server.process.pid)
                 return questions(city, names, count, ingest, report, stub, cpu)
