@@ -76,7 +76,16 @@ class ClickHouse:
         `?database=NAME` sets the name for chDB (default "ring"). InvalidRequest on any other, and
         on a cluster that can't be.
         """
-        url = urlsplit(dsn)
+        try:
+            url = urlsplit(dsn)
+            port = url.port
+        except ValueError:
+            # Not what the library says: it may take a part of the password for the port.
+            raise InvalidRequest(
+                "RING_CLICKHOUSE has no port, or no host, that could be: write "
+                "http(s)://user:password@host:port/database, and in a password %40 for @, %3A "
+                "for :, %2F for /, %3F for ?, %23 for # and %25 for %"
+            ) from None
         if dsn.startswith("chdb:///") and len(url.path) > 1:
             path = unquote(url.path.removeprefix("/"))
             database = parse_qs(url.query).get("database", ["ring"])[0]
@@ -86,7 +95,7 @@ class ClickHouse:
             options = {
                 "interface": url.scheme,
                 "host": url.hostname,
-                "port": url.port or (8443 if url.scheme == "https" else 8123),
+                "port": port or (8443 if url.scheme == "https" else 8123),
                 "username": unquote(url.username or "default"),
                 "password": unquote(url.password or ""),
                 # In the body of the request: what stands in an address ends up in access logs.
@@ -146,12 +155,19 @@ class ClickHouse:
 def _wait_for_lock(path: Path) -> None:
     # The engine holds a lock on this file, and complains at length where another has it. Within
     # this process the lock is the engine's own, and counts as free.
-    path.mkdir(parents=True, exist_ok=True)
-    real = path.resolve()
-    if real in _opened:
-        return
-    until = time.monotonic() + _LOCKED_SECONDS
-    with (real / "status").open("ab") as file:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        real = path.resolve()
+        if real in _opened:
+            return
+        file = (real / "status").open("ab")
+    except OSError as error:
+        raise Unavailable(
+            f"RING_CLICKHOUSE: the folder {path} can't be used ({error.strerror}): let this user "
+            "write there, or name another"
+        ) from None
+    with file:
+        until = time.monotonic() + _LOCKED_SECONDS
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

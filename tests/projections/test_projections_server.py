@@ -16,7 +16,7 @@ from proto.ring.v1.investigation_pb2 import GetTimelineRequest
 from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 from proto.ring.v1.operations_pb2 import GetStatusRequest
 from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
-from ring.errors import InvalidRequest
+from ring.errors import InvalidRequest, Unavailable
 from tests.conftest import ROOT, Server, ServerFactory
 from tests.integration.test_alerts import register, send
 from tests.projections.conftest import Front
@@ -168,10 +168,35 @@ def test_a_wrong_password_is_said_and_never_shown(own_front: Front, tmp_path: Pa
         world.close()
 
 
-@pytest.mark.parametrize("dsn", ["http:///ring", "http://h/a-b", "ftp://h/ring", "chdb:relative"])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "http:///ring",
+        "http://h/a-b",
+        "ftp://h/ring",
+        "chdb:relative",
+        "http://ring:pw@h:port/ring",
+        "http://ring:pw@h:99999/ring",
+        "http://ring:s3/cret@h:8123/ring",
+        "http://ring:s3#cret@h:8123/ring",
+        "http://[::1/ring",
+    ],
+)
 def test_a_dsn_that_is_none_is_refused(dsn: str) -> None:
-    with pytest.raises(InvalidRequest, match="RING_CLICKHOUSE"):
+    with pytest.raises(InvalidRequest, match="RING_CLICKHOUSE") as caught:
         ClickHouse.at(dsn)
+    assert "s3" not in str(caught.value)
+
+
+def test_a_password_may_have_any_characters() -> None:
+    options = ClickHouse.at("http://ring:s3%2Fc%40%3A%23%25@[::1]:8124/city").options
+    assert (options["password"], options["host"], options["port"]) == ("s3/c@:#%", "::1", 8124)
+
+
+def test_a_folder_that_can_not_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=r"file/clickhouse can't be used \(Not a directory\)"):
+        ClickHouse.at(f"chdb:///{tmp_path}/file/clickhouse").open()
 
 
 def test_questions_name_no_plate_where_an_access_log_would_have_it(
