@@ -6,20 +6,27 @@ is, the copy is an SQLite log, and can be restored into any.
 """
 
 import json
+import os
 import shutil
+import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventsourcing.persistence import Notification, Tracking
+import structlog
+from eventsourcing.persistence import Notification, PersistenceError, Tracking
 
 from ring.application import Ring
-from ring.errors import AlreadyExists, InvalidRequest, StateForbids
+from ring.errors import AlreadyExists, InvalidRequest, StateForbids, Unavailable
 from ring.matching import MATCHER
 from ring.pictures import Pictures
 from ring.store import EventLog, open_log
+from ring.store.log import CUT_SHORT
+from ring.store.sqlite import opened_copy
+
+_log = structlog.get_logger(__name__)
 
 _PAGE = 5000
 _PICTURES = 500
@@ -44,7 +51,11 @@ class Copied:
 
 
 def backup(ring: Ring, pictures: Pictures, folder: Path) -> Generator[Copied, None, None]:
-    """Copies into an empty or new folder; yields after each page."""
+    """Copies into an empty or new folder; yields after each page.
+
+    InvalidRequest or AlreadyExists where it can't be that folder, Unavailable where it can't be
+    written to any more.
+    """
     if not folder.is_absolute():
         raise InvalidRequest(f"{folder} is not an absolute path on the server's machine")
     try:
@@ -59,28 +70,58 @@ def backup(ring: Ring, pictures: Pictures, folder: Path) -> Generator[Copied, No
     matched = log.max_tracking_id(MATCHER) or 0
     head = log.head()
     copied = Copied(log.log_id, head, events_total=head)
-    with _opened(folder / _EVENTS) as copy:
+    with _written(folder):
+        copy = open_log(f"sqlite:///{folder / _EVENTS}")
+    with closing(copy):
         for page in _pages(log, head):
-            copy.adopt(page)
+            with _written(folder):
+                copy.adopt(page)
             copied.events = page[-1].id
             yield copied
+        end = copy.head()
     copied.events = head
     # After the log: whatever a copied read names and had come by then, is there.
     names = sorted(pictures.paths())
     copied.pictures_total = len(names)
     for start in range(0, len(names), _PICTURES):
-        for name in names[start : start + _PICTURES]:
-            target = folder / "pictures" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(pictures.folder / name, target)
+        with _written(folder):
+            for name in names[start : start + _PICTURES]:
+                target = folder / "pictures" / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(pictures.folder / name, target)
         copied.pictures = min(start + _PICTURES, len(names))
         yield copied
-    manifest = {"format": _FORMAT, "log_id": log.log_id, "position": head, "matched": matched}
-    partial = folder / f"{_MANIFEST}.partial"
-    partial.write_text(json.dumps(manifest) + "\n", encoding="utf-8")
-    partial.replace(folder / _MANIFEST)
+    manifest = {
+        "format": _FORMAT,
+        "log_id": log.log_id,
+        "position": end,
+        "matched": min(matched, end),
+        "pictures": len(names),
+    }
+    with _written(folder):
+        _sign(folder, json.dumps(manifest) + "\n")
     copied.done = True
     yield copied
+
+
+def _sign(folder: Path, manifest: str) -> None:
+    # All of it is on the disk before this says that it is whole, at a loss of power too.
+    os.sync()
+    partial = folder / f"{_MANIFEST}.partial"
+    partial.write_text(manifest, encoding="utf-8")
+    partial.replace(folder / _MANIFEST)
+    os.sync()
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, PersistenceError, Unavailable) as error:
+        raise Unavailable(
+            f"the backup can't be written to {folder} ({_line(error)}): make room or mend that, "
+            "remove the folder and back up again"
+        ) from error
 
 
 def restore(ring: Ring, pictures: Pictures, folder: Path) -> Generator[Copied, None, None]:
@@ -88,30 +129,67 @@ def restore(ring: Ring, pictures: Pictures, folder: Path) -> Generator[Copied, N
 
     The caller keeps the matcher still meanwhile, and has it start again afterwards. Nobody else
     writes to the log meanwhile: readers that come back too early are told to come again.
+
+    InvalidRequest, and nothing is changed, where the folder holds no whole backup; StateForbids
+    where the log is not empty. Pictures that are missing there or damaged are left out: in the end
+    `pictures` is less than `pictures_total`.
     """
+    manifest = _manifest_of(folder)
+    with _whole_copy(folder, manifest["position"]) as copy, ring.event_log.filling():
+        try:
+            yield from _fill(ring, pictures, folder, copy, manifest)
+        except (OSError, PersistenceError) as error:
+            raise StateForbids(f"{CUT_SHORT} ({_line(error)})") from error
+
+
+def _manifest_of(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        format_ = int(manifest["format"])
+        if format_ == _FORMAT:
+            found = {key: int(manifest[key]) for key in ("position", "matched")}
+            # Versions before did not count them.
+            pictures = int(manifest.get("pictures", 0))
+            return found | {"log_id": str(manifest["log_id"]), "pictures": pictures}
+    except (OSError, ValueError, TypeError, KeyError):
         raise InvalidRequest(
             f"{folder} holds no whole backup: {_MANIFEST} is missing or damaged"
         ) from None
-    if manifest["format"] != _FORMAT:
+    raise InvalidRequest(
+        f"the backup was made by a newer version (format {format_}): restore it with that one"
+    )
+
+
+@contextmanager
+def _whole_copy(folder: Path, position: int) -> Iterator[EventLog]:
+    """The log of a backup, which has every event up to the position."""
+    copy = opened_copy(folder.absolute() / _EVENTS)
+    try:
+        with _readable(folder):
+            found = copy.head()
+        if found != position:
+            raise InvalidRequest(
+                f"{folder} holds no whole backup: {_EVENTS} ends at {found}, not at {position}"
+            )
+        yield copy
+    finally:
+        copy.close()
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, PersistenceError) as error:
         raise InvalidRequest(
-            f"the backup was made by a newer version (format {manifest['format']})"
-        )
-    with ring.event_log.filling():
-        yield from _fill(ring, pictures, folder, manifest)
+            f"{folder} holds no whole backup: {_EVENTS} is missing or damaged ({_line(error)})"
+        ) from error
 
 
 def _fill(
-    ring: Ring, pictures: Pictures, folder: Path, manifest: Mapping[str, Any]
+    ring: Ring, pictures: Pictures, folder: Path, copy: EventLog, manifest: Mapping[str, Any]
 ) -> Generator[Copied, None, None]:
     log = ring.event_log
-    if log.head():
-        raise StateForbids(
-            "this ring is not empty: restore into a server that was started on a new data folder "
-            "(and, on PostgreSQL, a new database)"
-        )
     marker = pictures.folder / _RESTORING
     marker.touch()
     names = sorted(str(p.relative_to(folder / "pictures")) for p in folder.glob("pictures/*/*.jpg"))
@@ -119,19 +197,21 @@ def _fill(
         manifest["log_id"],
         manifest["position"],
         events_total=manifest["position"],
-        pictures_total=len(names),
+        pictures_total=max(manifest["pictures"], len(names)),
     )
-    for name in names:
+    for count, name in enumerate(names, 1):
         path = folder / "pictures" / name
-        pictures.store(bytes.fromhex(path.stem), path.read_bytes())
-        copied.pictures += 1
-        if copied.pictures % _PICTURES == 0:
+        try:
+            pictures.store(bytes.fromhex(path.stem), path.read_bytes())
+            copied.pictures += 1
+        except (InvalidRequest, ValueError) as error:
+            _log.warning("a picture of the backup is damaged", picture=name, error=str(error))
+        if count % _PICTURES == 0:
             yield copied
-    with _opened(folder / _EVENTS) as copy:
-        for page in _pages(copy, manifest["position"]):
-            log.adopt(page)
-            copied.events = page[-1].id
-            yield copied
+    for page in _copied_pages(copy, manifest["position"], folder):
+        log.adopt(page)
+        copied.events = page[-1].id
+        yield copied
     if manifest["matched"]:
         log.insert_tracking(Tracking(MATCHER, manifest["matched"]))
     marker.unlink()
@@ -143,20 +223,11 @@ def _fill(
 def check_whole(pictures: Pictures) -> None:
     """StateForbids where a restore was cut short: half a log must not be worked on."""
     if (pictures.folder / _RESTORING).exists():
-        raise StateForbids(
-            "a restore into this data folder was cut short: remove the folder (and, on "
-            "PostgreSQL, the database), start on a new one and restore again"
-        )
+        raise StateForbids(CUT_SHORT)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[EventLog]:
-    """A log of a backup, closed in the end."""
-    log = open_log(f"sqlite:///{path}")
-    try:
-        yield log
-    finally:
-        log.close()
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _pages(log: EventLog, stop: int) -> Iterator[Sequence[Notification]]:
@@ -164,3 +235,8 @@ def _pages(log: EventLog, stop: int) -> Iterator[Sequence[Notification]]:
     while page := log.select_notifications(position, _PAGE, stop, inclusive_of_start=False):
         yield page
         position = page[-1].id
+
+
+def _copied_pages(copy: EventLog, stop: int, folder: Path) -> Iterator[Sequence[Notification]]:
+    with _readable(folder):
+        yield from _pages(copy, stop)

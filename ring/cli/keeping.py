@@ -55,6 +55,7 @@ def restore(
 
     The server must have been started on a new data folder (and, on PostgreSQL, a new database).
     Its log has an id of its own: whoever holds positions of the old one is told, and starts again.
+    Exit code 1 also where pictures of the backup are missing or damaged: the rest is restored then.
     """
     from proto.ring.v1.operations_pb2 import RestoreRequest
     from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
@@ -65,6 +66,11 @@ def restore(
     if not as_json:
         print_line(
             f"{count(last.events, 'event')} and {count(last.pictures, 'picture')} are restored"
+        )
+    if lacking := last.pictures_total - last.pictures:
+        raise CommandError(
+            f"the log is restored, but {count(lacking, 'picture')} of the backup could not be: "
+            "missing there or damaged, the server's log names the damaged ones"
         )
 
 

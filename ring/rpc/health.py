@@ -77,7 +77,7 @@ class Watch:
             subscribers=self._alerts.subscribers,
         )
         trouble = {
-            "event log": self._committer.trouble,
+            "event log": self._ring.event_log.refusal or self._committer.trouble,
             "matching": self._matcher.trouble,
             "looking back": self._look_backs.trouble,
             "read side": "",

@@ -13,11 +13,18 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, PersistenceError, ProcessRecorder
 
-from ring.errors import Unavailable
+from ring.errors import StateForbids, Unavailable
 
 CLAIMED = (
     "another server writes to this event log: stop it first, or give this one a log of its own "
     "(RING_EVENT_STORE)"
+)
+
+
+RESTORING = "the ring is being restored from a backup: try again when it is done"
+CUT_SHORT = (
+    "a restore into this ring was cut short: stop the server, remove its data folder (and, on "
+    "PostgreSQL, the database), start on a new one and restore again"
 )
 
 
@@ -42,22 +49,35 @@ class EventLog(ProcessRecorder):
 
     # Held while events are inserted; set up by every adapter.
     _inserting: threading.Lock
-    _filling = False
+    # Why nothing but `adopt` stores events, where that is so.
+    refusal = ""
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """Inside, only `adopt` stores events; any other insert of this process is Unavailable."""
+        """Inside, only `adopt` stores events; any other insert of this process is Unavailable.
+
+        StateForbids where there are events already. Where it ends by an error, it stays like that:
+        half of a log must not be worked on.
+        """
         with self._inserting:
-            self._filling = True
+            if self.refusal or self.head():
+                raise StateForbids(
+                    self.refusal
+                    or "this ring is not empty: restore into a server that was started on a new "
+                    "data folder (and, on PostgreSQL, a new database)"
+                )
+            self.refusal = RESTORING
         try:
             yield
-        finally:
-            self._filling = False
+        except BaseException:
+            self.refusal = CUT_SHORT
+            raise
+        self.refusal = ""
 
     def check_filled(self) -> None:
         """Unavailable while a backup is being restored: what is there is half of a log."""
-        if self._filling:
-            raise Unavailable("the ring is being restored from a backup: try again when it is done")
+        if self.refusal:
+            raise Unavailable(self.refusal)
 
     @property
     @abstractmethod

@@ -285,8 +285,13 @@ class Factory(library.SQLiteFactory):
             raise Unavailable(f"RING_EVENT_STORE can't be opened: {error}") from error
 
 
+def opened_copy(path: Path) -> SQLiteEventLog:
+    """A log that nobody writes to, opened for reading. Its folder may be one for reading only."""
+    return SQLiteEventLog(datastore_of(f"{path.as_uri()}?mode=ro&immutable=1"))
+
+
 def datastore_of(path: str) -> SQLiteDatastore:
-    """A datastore whose commits are durable. `path` is that of the database file."""
+    """A datastore whose commits are durable. `path`: of the file, or an URI of SQLite's."""
     datastore = SQLiteDatastore(path, lock_timeout=30, pool_size=4, max_overflow=60)
     pool = datastore.pool
     datastore.pool = _Pool(

@@ -341,6 +341,24 @@ def test_a_log_is_adopted_with_its_positions(
         assert insert(other, 1)[0] > page[-1].id
 
 
+def test_half_of_a_log_takes_no_events(log: EventLog) -> None:
+    with log.filling(), pytest.raises(Unavailable, match="being restored"):
+        insert(log, 1)
+    assert list(insert(log, 1)) == [1]
+    with pytest.raises(StateForbids, match="not empty"), log.filling():
+        pass
+    assert list(insert(log, 1)) == [2]
+
+
+def test_a_log_that_was_not_filled_to_its_end_takes_no_events(log: EventLog) -> None:
+    with pytest.raises(OSError, match="no more"), log.filling():
+        raise OSError("no more")
+    with pytest.raises(Unavailable, match="cut short"):
+        insert(log, 1)
+    with pytest.raises(StateForbids, match="cut short"), log.filling():
+        pass
+
+
 # ---- word of growth ----------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Backup, restore, reconcile and readmission, on a server with its read side."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -12,13 +13,19 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from eventsourcing.persistence import StoredEvent
 
-from proto.ring.v1 import alert_pb2, alert_pb2_grpc
+from proto.ring.v1 import alert_pb2, alert_pb2_grpc, operations_pb2, operations_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition, Purpose
 from proto.ring.v1.ingest_pb2 import PictureUpload, PlateRead, ReaderHello
 from proto.ring.v1.investigation_pb2 import GetPictureRequest
 from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
+from ring.application import Ring
+from ring.backup import backup
+from ring.errors import Unavailable
+from ring.pictures import Pictures
+from ring.store import open_log
 from tests.conftest import ROOT, NewStore, Server, ServerFactory
 from tests.integration.test_alerts import Subscriber, import_entries, register, send
 from tests.vendor import Client, read
@@ -197,13 +204,120 @@ def test_readers_that_come_back_while_a_ring_is_restored_lose_nothing(
     assert found.jpeg == jpeg
 
 
-def test_a_damaged_backup_is_refused(
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def picture(text: bytes) -> tuple[bytes, bytes]:
+    """A picture's hash, and itself."""
+    jpeg = b"\xff\xd8" + text + b"\xff\xd9"
+    return hashlib.sha256(jpeg).digest(), jpeg
+
+
+def test_a_damaged_backup_is_refused_and_changes_nothing(
     server: Server, start_server: ServerFactory, new_store: NewStore, tmp_path: Path
 ) -> None:
-    ring(server, "backup", str(tmp_path / "good"))
-    shutil.copytree(tmp_path / "good", tmp_path / "cut")
-    (tmp_path / "cut" / "backup.json").unlink()
+    send(server, read(1, "KEPT1"))
+    good = tmp_path / "good"
+    end = ring(server, "backup", str(good))[-1]["position"]["position"]
+    manifest = json.loads((good / "backup.json").read_text())
+
+    def damaged(name: str, file: str, content: bytes | None) -> Path:
+        folder = Path(shutil.copytree(good, tmp_path / name))
+        (folder / file).unlink()
+        if content is not None:
+            (folder / file).write_bytes(content)
+        return folder
+
+    (tmp_path / "empty").mkdir()
+    with contextlib.closing(open_log(f"sqlite:///{tmp_path}/empty/events.sqlite")):
+        pass
+    other_log = (tmp_path / "empty" / "events.sqlite").read_bytes()
+    events = (good / "events.sqlite").read_bytes()
+    newer = json.dumps(manifest | {"format": 2}).encode()
     empty = start_server(env={"RING_EVENT_STORE": new_store()})
-    for folder in ("cut", "nowhere"):
-        (said,) = ring(empty, "restore", str(tmp_path / folder), code=1)
-        assert "no whole backup" in said["error"]
+    for folder, told in (
+        (tmp_path / "nowhere", "backup.json is missing or damaged"),
+        (damaged("cut", "backup.json", None), "backup.json is missing or damaged"),
+        (damaged("list", "backup.json", b"[]"), "backup.json is missing or damaged"),
+        (damaged("half", "backup.json", b'{"format": 1}'), "backup.json is missing or damaged"),
+        (damaged("newer", "backup.json", newer), "newer version (format 2)"),
+        (damaged("eventless", "events.sqlite", None), "events.sqlite is missing or damaged"),
+        (damaged("short", "events.sqlite", events[:8192]), "events.sqlite is missing or damaged"),
+        (damaged("other", "events.sqlite", other_log), f"ends at 0, not at {end}"),
+    ):
+        (said,) = ring(empty, "restore", str(folder), code=1)
+        assert told in said["error"]
+        assert not (folder / "events.sqlite-wal").exists()
+    before = contents(good)
+    assert ring(empty, "restore", str(good))[-1]["done"]
+    assert contents(good) == before, "a backup may lie where nothing can be written"
+
+
+def test_pictures_that_a_backup_lacks_are_told_and_the_rest_is_restored(
+    server: Server, start_server: ServerFactory, new_store: NewStore, tmp_path: Path
+) -> None:
+    client = Client(server, "r1", str(uuid4()))
+    pictures = [picture(text) for text in (b"one", b"two", b"three")]
+    for number, (digest, jpeg) in enumerate(pictures, 1):
+        client.send(picture=PictureUpload(sha256=digest, jpeg=jpeg))
+        client.batch(read(number, "PICTURE", crop_sha256=digest))
+    client.until(3)
+    client.close()
+    folder = tmp_path / "backup"
+    ring(server, "backup", str(folder))
+    files = [folder / "pictures" / d.hex()[:2] / f"{d.hex()}.jpg" for d, _ in pictures]
+    files[0].write_bytes(b"\xff\xd8 rotten \xff\xd9")
+    files[1].unlink()
+    other = start_server(env={"RING_EVENT_STORE": new_store()})
+    (said,) = ring(other, "restore", str(folder), code=1)
+    assert "the log is restored, but 2 pictures" in said["error"]
+    assert any(pictures[0][0].hex() in line for line in other.log)
+    with other.channel() as channel:
+        stub = InvestigationServiceStub(channel)
+        purpose = Purpose(case_number="1", reason="t")
+        found = stub.GetPicture(GetPictureRequest(purpose=purpose, sha256=pictures[2][0]))
+        assert found.jpeg == pictures[2][1]
+    head = [ring(each, "status")[-1]["head"]["position"] for each in (server, other)]
+    assert head[0] == head[1]
+
+
+def test_a_restore_that_was_killed_is_refused_at_the_next_start(
+    start_server: ServerFactory, new_store: NewStore, tmp_path: Path
+) -> None:
+    server = start_server(env={"RING_EVENT_STORE": new_store()})
+    register(server, "r1")
+    client = Client(server, "r1", str(uuid4()))
+    for start in range(1, 20_001, 1000):
+        client.batch(*(read(n, f"P{n:06}") for n in range(start, start + 1000)))
+    client.until(20_000)
+    client.close()
+    ring(server, "backup", str(tmp_path / "backup"))
+    other = start_server(env={"RING_EVENT_STORE": new_store()})
+    with other.channel() as channel:
+        stub = operations_pb2_grpc.OperationsServiceStub(channel)
+        call = stub.Restore(operations_pb2.RestoreRequest(folder=str(tmp_path / "backup")))
+        assert next(call).events < 20_000
+        other.kill()
+    other.log.clear()
+    with pytest.raises(AssertionError, match="a restore into this ring was cut short"):
+        other.start()
+
+
+def test_a_backup_that_can_not_be_written_on_says_so(tmp_path: Path) -> None:
+    pictures = Pictures(tmp_path / "pictures")
+    pictures.store(*picture(b"one"))
+    ring_ = Ring(f"sqlite:///{tmp_path}/events.sqlite")
+    folder = tmp_path / "backup"
+    try:
+        with contextlib.closing(open_log(f"sqlite:///{tmp_path}/events.sqlite")) as log:
+            log.insert_events([StoredEvent(uuid4(), 1, "ring.read", b"")])
+        steps = backup(ring_, pictures, folder)
+        next(steps)
+        (folder / "pictures").touch()
+        with pytest.raises(Unavailable, match=r"can't be written .*remove the folder"):
+            next(steps)
+        assert not (folder / "backup.json").exists()
+    finally:
+        ring_.close()

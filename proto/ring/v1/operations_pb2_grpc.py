@@ -116,7 +116,9 @@ class OperationsServiceServicer:
     def Restore(self, request, context):
         """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
         log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
-        another log from then on, and they are told so.
+        another log from then on, and they are told so. INVALID_ARGUMENT, and nothing is changed, where
+        the folder holds no whole backup. Pictures that are missing there or damaged are left out:
+        `pictures` stays below `pictures_total` then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

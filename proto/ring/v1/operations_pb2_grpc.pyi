@@ -51,7 +51,9 @@ class OperationsServiceStub:
     Restore: _grpc.UnaryStreamMultiCallable[_operations_pb2.RestoreRequest, _operations_pb2.CopyProgress]
     """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
     log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
-    another log from then on, and they are told so.
+    another log from then on, and they are told so. INVALID_ARGUMENT, and nothing is changed, where
+    the folder holds no whole backup. Pictures that are missing there or damaged are left out:
+    `pictures` stays below `pictures_total` then.
     """
     Rebuild: _grpc.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]
     """Builds the projections anew from the event log beside the live ones and swaps; with
@@ -82,7 +84,9 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     Restore: _aio.UnaryStreamMultiCallable[_operations_pb2.RestoreRequest, _operations_pb2.CopyProgress]  # type: ignore[assignment]
     """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
     log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
-    another log from then on, and they are told so.
+    another log from then on, and they are told so. INVALID_ARGUMENT, and nothing is changed, where
+    the folder holds no whole backup. Pictures that are missing there or damaged are left out:
+    `pictures` stays below `pictures_total` then.
     """
     Rebuild: _aio.UnaryStreamMultiCallable[_operations_pb2.RebuildRequest, _operations_pb2.RebuildProgress]  # type: ignore[assignment]
     """Builds the projections anew from the event log beside the live ones and swaps; with
@@ -146,7 +150,9 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_operations_pb2.CopyProgress], _abc.AsyncIterator[_operations_pb2.CopyProgress]]:
         """Fills this server's log and pictures from a backup on the server's machine. Only into an empty
         log (FAILED_PRECONDITION else), which keeps its own log_id: positions held by clients are of
-        another log from then on, and they are told so.
+        another log from then on, and they are told so. INVALID_ARGUMENT, and nothing is changed, where
+        the folder holds no whole backup. Pictures that are missing there or damaged are left out:
+        `pictures` stays below `pictures_total` then.
         """
 
     @_abc_1.abstractmethod
