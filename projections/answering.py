@@ -5,8 +5,9 @@ which may quote plates, goes nowhere.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
@@ -29,6 +30,8 @@ Context = grpc.aio.ServicerContext[Message, Message]
 _WAIT_SECONDS = 60.0
 # Before the caller's deadline, so that the answer says what it waited for.
 _MARGIN_SECONDS = 0.05
+# An ill read side that has not moved for so long is not waited for.
+_STANDS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,40 @@ async def run(threads: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
             f"ClickHouse could not answer (code {error.code}, {error.name or 'no name'}): try "
             "again, and see `ring status`"
         ) from None
+
+
+@contextmanager
+def work(what: str) -> Iterator[None]:
+    """What an operator started: StateForbids, without a plate, where ClickHouse fails inside."""
+    try:
+        yield
+    except ClickHouseError as error:
+        _logger.error("work_failed", what=what, code=error.code, name=error.name)
+        why = "can't be reached"
+        if error.code is not None:
+            why = f"refuses (code {error.code}, {error.name or 'no name'})"
+        raise StateForbids(
+            f"{what} was cut short, for ClickHouse {why}: see `ring status`, and start it again "
+            "when that is well"
+        ) from None
+
+
+async def caught_up(side: ReadSide, head: int) -> AsyncIterator[None]:
+    """Yields now and then until the read side has come so far; StateForbids where it stands."""
+    reached = asyncio.ensure_future(side.follower.reached(head))
+    stood = -1
+    try:
+        while not (await asyncio.wait({reached}, timeout=_STANDS_SECONDS))[0]:
+            position, health = side.follower.position, side.follower.health
+            if health != "ok" and position == stood:
+                raise StateForbids(
+                    f"the read side has applied the log up to {position:,}, not yet to {head:,} "
+                    f"({health}): start it again when that is well"
+                )
+            stood = position
+            yield
+    finally:
+        reached.cancel()
 
 
 async def wait(side: ReadSide, at_least: Iterable[LogPosition], context: Context) -> None:

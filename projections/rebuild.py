@@ -113,6 +113,8 @@ class Rebuild:
     def _beside(self) -> Iterator[tuple[Databases, Projection, Client]]:
         client = self._clickhouse.open()
         databases = Databases(self._clickhouse, client)
+        # Of one that could not tidy up, for ClickHouse was away.
+        databases.drop_leftovers(self._follower.projection.database)
         built = Projection(self._log, self._clickhouse.open(), databases.create_next())
         try:
             yield databases, built, client

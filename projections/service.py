@@ -14,7 +14,7 @@ from datetime import timedelta
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from projections.answering import City, Context, ask, run, wait
+from projections.answering import City, Context, ask, caught_up, run, wait, work
 from projections.candidates import candidates, wanted_of
 from projections.clones import clone_suspects, hunt_of
 from projections.encounters import common_plates, companions_of, places_of, travel_of
@@ -200,10 +200,12 @@ class Projections(ProjectionServiceServicer):
     ) -> AsyncIterator[ReconcileProgress]:
         """Accounts for everything up to the head of now, once that is projected."""
         head = await asyncio.to_thread(self._side.log.head)
-        await self._side.follower.reached(head)
+        async for _ in caught_up(self._side, head):
+            yield ReconcileProgress(head=head)
         steps = reconcile(self._side.log, self._side.readers, head)
-        while (step := await asyncio.to_thread(next, steps, None)) is not None:
-            yield step
+        with work("reconciling"):
+            while (step := await asyncio.to_thread(next, steps, None)) is not None:
+                yield step
 
     async def Rebuild(  # noqa: N802
         self, request: RebuildRequest, context: Context
@@ -229,7 +231,9 @@ class Projections(ProjectionServiceServicer):
         try:
             while not (await asyncio.wait({building}, timeout=_PROGRESS_SECONDS))[0]:
                 yield latest
-            yield await building
+            with work("comparing" if request.verify_only else "rebuilding"):
+                outcome = await building
+            yield outcome
         finally:
             cancelled.set()
             # Nobody may be left to hear how it failed.

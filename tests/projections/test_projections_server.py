@@ -116,6 +116,35 @@ def test_reads_go_on_without_clickhouse_and_arrive_when_it_is_back(
     assert ring(city, "rebuild", "--verify").returncode == 0
 
 
+def test_what_an_operator_starts_without_clickhouse_ends_with_what_to_do(
+    city: Server, own_front: Front, live: Client
+) -> None:
+    live.run("databases/create_database", database="city_99")
+    live.run("databases/create_database", database="city_99_snapshot")
+    assert ring(city, "rebuild").returncode == 0
+    live.use(None)
+    left = [name for (name,) in live.rows("databases/select_databases", prefix="city_")]
+    assert len(left) == 1, "what a rebuild left behind goes with the next"
+
+    own_front.kill()
+    city.log.clear()
+    last = send(city, read(1, "SECRET7"))
+    try:
+        for command, told in (
+            (("rebuild",), "rebuilding was cut short, for ClickHouse can't be reached"),
+            (("rebuild", "--verify"), "comparing was cut short, for ClickHouse can't be reached"),
+            (("reconcile",), f"not yet to {last:,} (ClickHouse can't be reached"),
+        ):
+            done = ring(city, *command)
+            assert done.returncode == 1
+            assert told in done.stderr
+            assert "when that is well" in done.stderr
+    finally:
+        own_front.start()
+    assert passages(city, "SECRET7", last) == 1
+    assert not any("Traceback" in line or "SECRET7" in line for line in city.log)
+
+
 def says(served: Served) -> str:
     """The health of a read process, which may just be starting."""
     return str(served.projections.GetStatus(GetStatusRequest(), wait_for_ready=True).health)
