@@ -7,7 +7,7 @@ alerts are the same where their read and their entry are, so both sides name the
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,6 +31,10 @@ from ring.values import micros
 
 _PAGE = 5000
 _NEVER = 2**63 - 1
+# Those of LIST_TOPICS: each says when it happened.
+_BODIES: dict[str, Any] = {
+    event.TOPIC: event.BODY for event in (Hotlist.Created, Hotlist.Activated, Hotlist.PolicyChanged)
+}
 
 
 class Period(NamedTuple):
@@ -76,8 +80,8 @@ def position_at(log: EventLog, at: Timestamp | None) -> int:
         after, _PAGE, None, LIST_TOPICS, inclusive_of_start=False
     ):
         for event in page:
-            # Each of them says when it happened in its first field.
-            if micros(EntriesActivated.FromString(unseal(event.state)).at) > micros(at):
+            body: Any = _BODIES[event.topic].FromString(unseal(event.state))
+            if micros(body.at) > micros(at):
                 return position
             position = event.id
         after = page[-1].id

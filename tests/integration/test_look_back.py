@@ -265,6 +265,30 @@ def test_a_replay_as_of_before_the_list_is_one_of_an_empty_list(server: Server) 
         assert (outcome.outcome.only_raised, outcome.outcome.hotlist_version) == (1, 0)
 
 
+def test_a_replay_as_of_a_time_takes_changes_of_any_lists_policy(server: Server) -> None:
+    plate = "LB630AA"
+    feed(server, plate)
+    ended(server, put(server, "policies", plate).look_back_id)
+    with server.channel() as channel:
+        stub = hotlist_pb2_grpc.HotlistServiceStub(channel)
+        policy = hotlist_pb2.HotlistPolicy(
+            threshold=0.05, priority_thresholds={"high": 0.3}, listed_share=0.01
+        )
+        stub.CreateHotlist(
+            hotlist_pb2.CreateHotlistRequest(name="another", policy=policy), timeout=60
+        )
+        stub.ChangePolicy(
+            hotlist_pb2.ChangePolicyRequest(hotlist="policies", policy=policy), timeout=60
+        )
+    (outcome,) = (
+        response.outcome
+        for response in replayed(server, "policies", as_of=Timestamp(seconds=int(time.time()) + 60))
+        if response.HasField("outcome")
+    )
+    assert (outcome.equal, outcome.only_raised, outcome.only_replayed) == (1, 0, 0)
+    assert outcome.hotlist_version == 2
+
+
 def test_a_dry_run_shows_entries_as_sent_and_reads_of_its_range(server: Server) -> None:
     feed(server, "LB600AA")
     (alert,) = checked(server, "lb 600-aa")
