@@ -55,7 +55,8 @@ class EntriesImport:
     """One import into one list. Call `add` any number of times, then `finish`.
 
     `replace`: what is not among the entries comes off the list. `confirm`: entries that would hit
-    too often by the `frequencies`, which may grow until they are added, go live too. `now`: asked
+    too often by the `frequencies`, which may grow until they are added, go live too. `allow_empty`:
+    entries of which none can be used empty the list, else `finish` is InvalidRequest. `now`: asked
     whenever something is stored. `must_look_back`: NotAllowed where the caller may not, instead of
     an import that does not. Two imports into one list at a time: the later to finish fails
     with eventsourcing's IntegrityError, and changes nothing.
@@ -72,6 +73,7 @@ class EntriesImport:
         create: bool,
         now: Callable[[], Timestamp],
         confirm: bool = False,
+        allow_empty: bool = False,
         frequencies: Frequencies | None = None,
         look_back: LookBack | None = None,
         must_look_back: bool = False,
@@ -81,6 +83,7 @@ class EntriesImport:
         self._now = now
         self._replace = replace
         self._confirm = confirm
+        self._allow_empty = allow_empty
         self._frequencies = frequencies or Frequencies()
         self._is_new = False
         try:
@@ -177,6 +180,8 @@ class EntriesImport:
         self._flush()
         if self._replace:
             gone = self._live.without(self._kept)
+            if gone and not self._allow_empty:
+                self._check_usable()
             for start in range(0, len(gone), CHUNK):
                 self._import.stage([], gone[start : start + CHUNK], self._now())
         wanted = self._looks_back()
@@ -201,6 +206,21 @@ class EntriesImport:
             unconfirmed_total=self._unconfirmed_total,
             look_back_id=str(look_back_id(str(self._import.id))) if look_back else "",
             look_back_denied=wanted is not None and look_back is None,
+        )
+
+    def _check_usable(self) -> None:
+        """A wrong column taken for the plates would take everything off the list."""
+        if not self._row or self._kept or self._import.added:
+            return
+        if self._rejected:
+            row, why = self._rejected[0]
+        else:
+            row, plate, _ = self._unconfirmed[0]
+            why = f"{plate} would hit too often and is not confirmed"
+        raise InvalidRequest(
+            f"none of the entries can be used (row {row}: {why}), so the list stays as it is: see "
+            "that the plates are in their column, or allow that it becomes empty (the ring "
+            "command: --allow-empty)"
         )
 
     def _looks_back(self) -> LookBack | None:

@@ -147,10 +147,15 @@ def describe(alert: Alert, zone: ZoneInfo) -> str:
         seen.plate if seen.plate == entry.plate else f"{seen.plate} for {entry.plate}",
         f"at {seen.checkpoint} {show_direction(seen.direction)}"
         + (f" lane {seen.lane}" if seen.lane else ""),
-        alert.hotlist if alert.agency in ("", "default") else f"{alert.agency}/{alert.hotlist}",
+        # A dry run's alert may be of no list.
+        f"{alert.agency}/{alert.hotlist}"
+        if alert.hotlist and alert.agency not in ("", "default")
+        else alert.hotlist,
         entry.reason,
         f"priority {entry.priority}" if entry.priority else "",
         f"confidence {seen.confidence:.2f}",
+        f"probability {alert.match_probability:.2f}"
+        + (f" ({', '.join(alert.match_path)})" if alert.match_path else ""),
         f"zone {alert.zone}" if alert.zone else "",
         "delayed" if alert.delayed else "",
         "looked back" if alert.look_back_id else "",

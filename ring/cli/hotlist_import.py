@@ -152,7 +152,8 @@ def import_entries(
         bool, typer.Option("--add", help="Add to the list; without it the file is the whole list.")
     ] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="A file without rows empties the list.")
+        bool,
+        typer.Option("--allow-empty", help="A file without a usable row empties the list."),
     ] = False,
     confirm: Annotated[
         bool,
@@ -193,6 +194,7 @@ def import_entries(
         mode=ImportMode.IMPORT_MODE_ADD if add else ImportMode.IMPORT_MODE_REPLACE,
         create=True,
         confirm_frequent=confirm,
+        allow_empty=allow_empty,
         look_back=_look_back(look_back, case, reason, settings),
     )
     with (

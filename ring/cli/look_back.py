@@ -12,7 +12,7 @@ from ring.cli.connection import connect
 from ring.cli.csv_file import BadRows, CsvFile, each_row
 from ring.cli.failure import CommandError
 from ring.cli.hotlist_import import OPTIONAL, REQUIRED, Agency, Map, Name, entry_of, names_of
-from ring.cli.imports import File, finish, note_ignored
+from ring.cli.imports import File, chunks, finish, note_ignored
 from ring.cli.options import AtLeast, Case, From, Json, Reason, Server, Timeout, To
 from ring.cli.output import (
     count,
@@ -164,12 +164,11 @@ def check(
         CsvFile(file, REQUIRED, OPTIONAL, names_of(mapping)) as table,
     ):
         note_ignored(table)
-        rows = each_row(table, lambda row: entry_of(row, settings.zone), bad)
-        entries = [entry for _, entry in rows]
-        for first in range(0, len(entries), _CHUNK):
+        for chunk in chunks(each_row(table, lambda row: entry_of(row, settings.zone), bad), _CHUNK):
             request = CheckHistoryRequest(
                 purpose=why,
-                entries=entries[first : first + _CHUNK],
+                entries=[entry for _, entry in chunk],
+                rows=[line for line, _ in chunk],
                 range=time_range(start, end, settings.zone),
                 hotlist=hotlist,
                 agency=agency,

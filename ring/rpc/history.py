@@ -218,12 +218,17 @@ def _checked(request: CheckHistoryRequest) -> dict[str, HotlistEntry]:
         raise InvalidRequest("name the entries to check: at least one plate")
     if len(request.entries) > CHUNK:
         raise InvalidRequest(f"at most {CHUNK:,} entries at a time")
+    if request.rows and len(request.rows) != len(request.entries):
+        raise InvalidRequest(
+            f"{len(request.rows)} rows number {len(request.entries)} entries: give as many"
+        )
     found: dict[str, HotlistEntry] = {}
-    for number, entry in enumerate(request.entries):
+    rows = request.rows or range(1, len(request.entries) + 1)
+    for number, (row, entry) in enumerate(zip(rows, request.entries, strict=True)):
         try:
             checked = checked_entry(entry)
         except InvalidRequest as error:
-            raise InvalidRequest(f"entry {number + 1}: {error}") from None
+            raise InvalidRequest(f"row {row}: {error}") from None
         checked.entry_id = str(number)
         found[checked.entry_id] = checked
     return found

@@ -146,6 +146,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             replace=header.mode == pb.IMPORT_MODE_REPLACE,
             create=header.create,
             confirm=header.confirm_frequent,
+            allow_empty=header.allow_empty,
             frequencies=frequencies,
             now=now,
             look_back=self._look_backs.asked(header),

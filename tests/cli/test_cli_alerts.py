@@ -74,6 +74,17 @@ def test_a_hit_is_one_line_with_its_zone_and_nothing_that_steers_the_terminal(
     assert "\x1b" not in result.stdout
 
 
+def test_a_near_match_explains_itself(ring: MemoryRing) -> None:
+    message = hit(5, "AB120CD")
+    message.alert.sighting.plate = "AB12OCD"
+    message.alert.match_probability = 0.314
+    message.alert.match_path.append("O→0 at 5")
+    ring.streams = [[message]]
+    told = run("alerts", "--count", "1", server=ring.address).stdout
+    assert "HIT  AB12OCD for AB120CD  at GP-01" in told
+    assert "probability 0.31 (O→0 at 5)" in told
+
+
 def test_json_tells_alerts_and_with_progress_how_far_it_is(ring: MemoryRing) -> None:
     ring.streams = [[progress(3), hit(5)]]
     arguments = ("alerts", "--json", "--progress", "--count", "1", "--hotlist", "stolen")

@@ -45,9 +45,13 @@ def test_a_check_tells_what_would_have_been_raised_and_raises_nothing(
     server: Server, folder: Path
 ) -> None:
     file = str(folder / "list.csv")
+    as_police = ("--as", "police")
+    assert "police" not in run(
+        "hotlist", "check", file, *WHY, *as_police, server=server.address
+    ).stdout  # fmt: skip
     result = run("hotlist", "check", file, *WHY, server=server.address)
     assert result.returncode == 0
-    assert "WOULD HIT  AB123CD" in result.stdout
+    assert "WOULD HIT  AB123CD  at A entry lane 1  theft  confidence" in result.stdout
     assert result.stdout.endswith("1 alert would have been raised\n")
     (line,) = ask(server, "hotlist", "check", file, *WHY)
     assert line["alert"]["entry"]["reason"] == "theft"
@@ -94,6 +98,11 @@ def test_an_import_looks_back_and_a_replay_finds_the_same(server: Server, folder
 
 def test_what_is_wrong_is_one_line(server: Server, folder: Path) -> None:
     file = str(folder / "list.csv")
+    bad = folder / "bad.csv"
+    bad.write_text("plate\nAB123CD\n\n*\n")
+    assert "row 4: '*' is not a pattern" in error_of(
+        run("hotlist", "check", str(bad), *WHY, server=server.address)
+    )
     half = run("hotlist", "import", "half", file, "--case", "C-1", server=server.address)
     assert "--reason" in error_of(half)
     assert "no looking back" in error_of(

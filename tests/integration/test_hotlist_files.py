@@ -131,6 +131,21 @@ def test_every_version_can_be_exported_and_its_change_is_told(
     assert "created" in ring_command("hotlist", "history", name, server=server.address)
 
 
+def test_a_file_with_something_else_in_the_plates_column_leaves_the_list_as_it_is(
+    server: Server, tmp_path: Path
+) -> None:
+    name = f"wrong column {uuid4()}"
+    load(server, name, HotlistEntry(plate="AA111AA"), HotlistEntry(plate="BB222BB"))
+    before = exported(server, name)
+    file = tmp_path / "list.csv"
+    file.write_text("plate,reason\nAA111AA,¡robado!\nCC333CC,¡robado!\n")
+    wrong = ("hotlist", "import", name, str(file), "--map", "plate=reason,reason=plate")
+    ring_command(*wrong, server=server.address, code=1)
+    assert exported(server, name) == before
+    ring_command(*wrong, "--allow-empty", server=server.address, code=1)
+    assert exported(server, name) == []
+
+
 def test_versions_and_exports_are_for_those_who_may_see_the_list(server: Server) -> None:
     owner, other = Agency(server, f"police {uuid4()}"), Agency(server, f"customs {uuid4()}")
     owner.load("mine", HotlistEntry(plate="AB123CD"))

@@ -14,6 +14,8 @@ from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import EntriesStaged
 from ring.access import EVERY_ROLE
 from ring.application import Ring
+from ring.errors import InvalidRequest
+from ring.frequency import Frequencies
 from ring.importing import EntriesImport, Summary, remove_entries
 from ring.replay import position_at
 from ring.rpc.clock import now
@@ -78,6 +80,11 @@ def test_a_list_is_what_its_changes_made_it(ring: Ring, changes) -> None:
         else:
             gone = model.keys() - good if how == "replace" else set()
             new = good - model.keys()
+            if gone and rows and not good:
+                with pytest.raises(InvalidRequest, match="none of the entries can be used"):
+                    bring(ring, name, rows)
+                assert live(ring, name) == model
+                continue
             summary = bring(ring, name, rows, replace=how == "replace")
             bad = [n for n, row in enumerate(rows, 1) if row[0] == "!"]
             assert [row for row, _ in summary.rejected] == bad
@@ -99,6 +106,37 @@ def test_a_list_is_what_its_changes_made_it(ring: Ring, changes) -> None:
     for version, then in after.items():
         if version:
             assert live(ring, name, version) == then
+
+
+def test_rows_of_which_none_can_be_used_empty_a_list_only_where_that_is_allowed(ring: Ring) -> None:
+    bring(ring, "kept", [(PLATES[0], "")])
+    before = live(ring, "kept")
+    often = Frequencies()
+    often.patterns["A*"] = 101
+    for plate, frequencies, why in (
+        ("!", None, "row 1: '!' is not a plate"),
+        ("A*", often, "A\\* would hit too often"),
+    ):
+        importing = EntriesImport(
+            ring,
+            EVERY_ROLE,
+            "",
+            "kept",
+            replace=True,
+            create=True,
+            now=now,
+            frequencies=frequencies,
+        )
+        importing.add([HotlistEntry(plate=plate)])
+        with pytest.raises(InvalidRequest, match=why):
+            importing.finish()
+        assert live(ring, "kept") == before
+    importing = EntriesImport(
+        ring, EVERY_ROLE, "", "kept", replace=True, create=True, now=now, allow_empty=True
+    )
+    importing.add([HotlistEntry(plate="!")])
+    assert importing.finish().removed == 1
+    assert live(ring, "kept") == {}
 
 
 def test_of_two_imports_at_a_time_the_later_changes_nothing(ring: Ring) -> None:

@@ -448,6 +448,7 @@ class ImportHeader(_message.Message):
     CREATE_FIELD_NUMBER: _builtins.int
     CONFIRM_FREQUENT_FIELD_NUMBER: _builtins.int
     LOOK_BACK_FIELD_NUMBER: _builtins.int
+    ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     agency: _builtins.str
     """Who owns it. Empty: the caller's, else "default"."""
@@ -458,6 +459,11 @@ class ImportHeader(_message.Message):
     """Entries that would hit more than 100 times a day go live too; the change records that they
     were confirmed, and by whom. Without it they are left out, and named in `unconfirmed`, unless
     the list has an entry of the same plate live already.
+    """
+    allow_empty: _builtins.bool
+    """To replace a list that has entries, although none of those sent can be used: it is empty then.
+    Without it such an import changes nothing (INVALID_ARGUMENT with the first reason). One that
+    sends none at all means it.
     """
     @_builtins.property
     def look_back(self) -> _look_back_pb2.LookBack:
@@ -474,10 +480,11 @@ class ImportHeader(_message.Message):
         create: _builtins.bool = ...,
         confirm_frequent: _builtins.bool = ...,
         look_back: _look_back_pb2.LookBack | None = ...,
+        allow_empty: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["look_back", b"look_back"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "confirm_frequent", b"confirm_frequent", "create", b"create", "hotlist", b"hotlist", "look_back", b"look_back", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "allow_empty", b"allow_empty", "confirm_frequent", b"confirm_frequent", "create", b"create", "hotlist", b"hotlist", "look_back", b"look_back", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -856,6 +863,7 @@ class CheckHistoryRequest(_message.Message):
     RANGE_FIELD_NUMBER: _builtins.int
     HOTLIST_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
     AT_LEAST_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     """As if they were on this list, with its thresholds, which takes the right to change it; empty:
@@ -876,6 +884,12 @@ class CheckHistoryRequest(_message.Message):
         """Reads captured in this range, among those stored when the call begins."""
 
     @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The sender's own number of each entry, such as the line it stands on, by which an error names
+        it; as many as entries, or none: entries are then counted from 1.
+        """
+
+    @_builtins.property
     def at_least(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LogPosition]: ...
     def __init__(
         self,
@@ -885,11 +899,12 @@ class CheckHistoryRequest(_message.Message):
         range: _common_pb2.TimeRange | None = ...,
         hotlist: _builtins.str = ...,
         agency: _builtins.str = ...,
+        rows: _abc.Iterable[_builtins.int] | None = ...,
         at_least: _abc.Iterable[_common_pb2.LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["purpose", b"purpose", "range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at_least", b"at_least", "entries", b"entries", "hotlist", b"hotlist", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at_least", b"at_least", "entries", b"entries", "hotlist", b"hotlist", "purpose", b"purpose", "range", b"range", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
