@@ -322,6 +322,37 @@ def test_a_watch_order_is_for_its_hours_in_the_zone_of_peoples_days(
         assert not lists.hits(stored("AB123CD", at=local(text))), text
 
 
+@pytest.mark.parametrize(
+    ("hours", "inside", "outside"),
+    [
+        # Berlin's clocks go from 02:00 to 03:00 on Sunday 2026-03-29, and on 2026-10-25 through the
+        # hour from 02:00 twice. Times here are UTC.
+        (([7], 90, 210), ["2026-03-29T00:30", "2026-03-29T01:29"],
+         ["2026-03-29T00:29", "2026-03-29T01:30"]),
+        (([7], 120, 180), ["2026-10-25T00:00", "2026-10-25T01:00", "2026-10-25T01:59"],
+         ["2026-03-29T00:59", "2026-03-29T01:00", "2026-10-24T23:59", "2026-10-25T02:00"]),
+        # Saturday, 22:00 to 06:00: seven hours long in March, nine in October.
+        (([6], 1320, 360), ["2026-03-28T21:00", "2026-03-29T03:59", "2026-10-24T20:00",
+         "2026-10-25T04:59"], ["2026-03-28T20:59", "2026-03-29T04:00", "2026-10-25T05:00"]),
+    ],
+)  # fmt: skip
+def test_the_hours_of_a_watch_order_are_those_that_the_clocks_show(
+    hours: tuple[list[int], int, int], inside: list[str], outside: list[str]
+) -> None:
+    lists = Lists(index=HotlistIndex(ZoneInfo("Europe/Berlin")))
+    lists.create("police", "watched")
+    weekdays, begins, ends = hours
+    weekly = WeeklyHours(weekdays=weekdays, from_minute=begins, to_minute=ends)
+    lists.add("police", "watched", HotlistEntry(plate="AB123CD", hours=[weekly]))
+
+    def hit(text: str) -> bool:
+        at = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        return bool(lists.hits(stored("AB123CD", at=at)))
+
+    assert [text for text in inside if not hit(text)] == []
+    assert [text for text in outside if hit(text)] == []
+
+
 def test_a_watch_order_is_for_its_checkpoints_and_validity() -> None:
     lists = Lists()
     lists.create("police", "watched")
