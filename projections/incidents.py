@@ -23,6 +23,8 @@ from proto.ring.v1.incident_pb2 import (
 from ring.errors import InvalidRequest, NotFound
 from ring.values import from_micros, normalise_plate
 
+# A page is shorter where it would be longer than this: a client takes 4 MiB of a message.
+_PAGE_BYTES = 2 << 20
 _STATES = (
     AlertState.ALERT_STATE_RAISED,
     AlertState.ALERT_STATE_ACKNOWLEDGED,
@@ -79,10 +81,17 @@ def incidents(client: Client, gap: int, page: Page) -> ListIncidentsResponse:
     if page.turn.after:
         page.asked["before"], page.asked["before_id"] = page.turn.after
     rows = _rows(client, gap, pins, page.asked, page.size + 1)
-    found = [_incident(row) for row in rows[: page.size]]
+    found: list[Incident] = []
+    size = 0
+    for row in rows[: page.size]:
+        one = _incident(row)
+        size += one.ByteSize()
+        if found and size > _PAGE_BYTES:
+            break
+        found.append(one)
     token = ""
-    if len(rows) > page.size:
-        last = rows[page.size - 1]
+    if len(rows) > len(found):
+        last = rows[len(found) - 1]
         token = page.turn.token((last["last_seen"], last["incident_id"]), pins)
     return ListIncidentsResponse(incidents=found, next_page_token=token)
 

@@ -14,6 +14,7 @@ from proto.ring.v1.events_pb2 import AlertAcknowledged, AlertRaised, AlertResolv
 from ring.confusion import measured
 from ring.errors import InvalidRequest, NotFound, StateForbids
 from ring.events import Event, EventSourced
+from ring.values import check_text
 
 DISPOSITIONS = ("confirmed", "misread", "not of interest", "no action")
 
@@ -51,6 +52,7 @@ class Alert(EventSourced):
 
     def acknowledge(self, by: str, note: str, at: Timestamp) -> bool:
         """Somebody has seen it; False where that is known. StateForbids once it is resolved."""
+        check_text(note, "note")
         if self.state == alert_pb2.ALERT_STATE_ACKNOWLEDGED:
             return False
         if self.state == alert_pb2.ALERT_STATE_RESOLVED:
@@ -61,6 +63,7 @@ class Alert(EventSourced):
 
     def resolve(self, disposition: str, by: str, note: str, at: Timestamp) -> bool:
         """How it ended; False where that is known. StateForbids where it ended otherwise."""
+        check_text(note, "note")
         if disposition not in DISPOSITIONS:
             raise InvalidRequest(
                 f"{disposition!r} is not a disposition: use one of {', '.join(DISPOSITIONS)}"

@@ -10,12 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from proto.ring.v1.alert_pb2 import HotlistEntry, WeeklyHours
 from ring.errors import InvalidRequest
-from ring.values import code_of, normalise_plate, plate_of
+from ring.values import MOST_TEXT_BYTES, code_of, normalise_plate, plate_of
 
 _WILD = re.compile(r"[?*]")
 _PATTERN = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9?*]+")
 _LONGEST = 12
-_MOST_BYTES = 16 * 1024
 _TEXTS = ("reason", "priority", "reference", "region")
 _EVERY_DAY = range(1, 8)
 _DAY = 24 * 60
@@ -72,8 +71,8 @@ def checked_entry(entry: HotlistEntry) -> HotlistEntry:
         for weekdays, start, end_minute in sorted(unique):
             checked.hours.add(weekdays=weekdays, from_minute=start, to_minute=end_minute)
     # It is told with each of its alerts.
-    if checked.ByteSize() > _MOST_BYTES:
-        raise InvalidRequest(f"it is longer than {_MOST_BYTES // 1024} KiB: shorten its texts")
+    if checked.ByteSize() > MOST_TEXT_BYTES:
+        raise InvalidRequest(f"it is longer than {MOST_TEXT_BYTES // 1024} KiB: shorten its texts")
     return checked
 
 

@@ -13,12 +13,23 @@ RingError
 ├── Unavailable         try again
 └── NotBuilt            a later version will
 
-Each message says what was wrong and what to do. `rpc.errors` maps them to gRPC status codes.
+Each message says what was wrong and what to do, shortened in the middle where it quotes more than
+the trailers of a call have room for. `rpc.errors` maps them to gRPC status codes.
 """
+
+# gRPC takes 16 KiB of a message, in which a character may be twelve bytes.
+_LONGEST = 1000
 
 
 class RingError(Exception):
     """Base of the tree."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) <= _LONGEST:
+            return text
+        half = _LONGEST // 2
+        return f"{text[: half - 1]} … {text[2 - half :]}"
 
 
 class InvalidRequest(RingError):  # noqa: N818 - the tree reads as a sentence

@@ -31,7 +31,7 @@ from ring.errors import InvalidRequest
 from ring.events import Event, EventSourced
 from ring.hotlist import Hotlist
 from ring.store import unseal
-from ring.values import from_micros, look_back_id, micros
+from ring.values import check_text, from_micros, look_back_id, micros
 
 _MOST_SECONDS = 100 * 366 * 86_400
 _PAGE = 500
@@ -138,6 +138,8 @@ def asked_look_back(asked: Asked | None, default: int) -> Asked | None:
     period = result.period
     if not (0 <= period.seconds <= _MOST_SECONDS and 0 <= period.nanos < 1_000_000_000):
         raise InvalidRequest("the period to look back over is not between 0 and 100 years")
+    check_text(result.purpose.case_number, "case number")
+    check_text(result.purpose.reason, "reason")
     given = [bool(result.purpose.case_number.strip()), bool(result.purpose.reason.strip())]
     if any(given) and not all(given):
         raise InvalidRequest(

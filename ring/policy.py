@@ -9,6 +9,7 @@ from proto.ring.v1.events_pb2 import HotlistCreated
 from proto.ring.v1.hotlist_pb2 import HotlistPolicy
 from ring.errors import InvalidRequest
 from ring.likelihood import LEAST, LISTED_SHARE
+from ring.values import MOST_TEXT_BYTES
 
 FLOOR = 0.5
 """Confidence under which an exact match is no alert, as the contract has it."""
@@ -86,6 +87,10 @@ def checked_policy(asked: HotlistPolicy, floor: float | None = None) -> HotlistP
         _check(f"threshold of priority {priority!r}", threshold, LEAST)
     if len(policy.priority_thresholds) > _PRIORITIES:
         raise InvalidRequest(f"a policy has thresholds for at most {_PRIORITIES} priorities")
+    if policy.ByteSize() > MOST_TEXT_BYTES:
+        raise InvalidRequest(
+            f"the policy is longer than {MOST_TEXT_BYTES // 1024} KiB: shorten its priorities"
+        )
     if policy.HasField("listed_share") and not 0.0 < policy.listed_share <= 1.0:
         raise InvalidRequest(
             f"the listed share {policy.listed_share:g} is not over 0 and at most 1: it is the "

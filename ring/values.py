@@ -21,6 +21,9 @@ _CODE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9._:-](?:[A-Za-z0-9 ._:-]{0,62}[A-Za-z0-9._:-])?")
 
 is_plate = _PLATE.fullmatch
+# Of what people write and alerts, lists and webhooks are told with: some of them are to fit into
+# the 4 MiB that a gRPC client takes of a message when it says nothing else.
+MOST_TEXT_BYTES = 16 * 1024
 
 
 def normalise_plate(text: str) -> str:
@@ -57,6 +60,12 @@ def name_of(text: str, what: str) -> str:
             "spaces inside"
         )
     return text
+
+
+def check_text(text: str, what: str) -> None:
+    """InvalidRequest where a text is longer than one that is told again and again may be."""
+    if len(text.encode()) > MOST_TEXT_BYTES:
+        raise InvalidRequest(f"the {what} is longer than {MOST_TEXT_BYTES // 1024} KiB: shorten it")
 
 
 def epoch_of(text: str) -> str:

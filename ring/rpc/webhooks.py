@@ -22,6 +22,7 @@ from ring.rpc.caller import caller_of
 from ring.rpc.clock import now
 from ring.signing import digest_of
 from ring.telling import start_position
+from ring.values import MOST_TEXT_BYTES
 from ring.webhook import Webhook, no_webhook
 
 _T = TypeVar("_T")
@@ -63,6 +64,10 @@ class WebhookService(webhook_pb2_grpc.WebhookServiceServicer):
         """From now on, or from a position on."""
         caller = caller_of(context)
         url = checked_url(request.url, plain_allowed=self._plain_allowed)
+        if request.filter.ByteSize() > MOST_TEXT_BYTES:
+            raise InvalidRequest(
+                f"the filter is longer than {MOST_TEXT_BYTES // 1024} KiB: name fewer things"
+            )
         return await asyncio.to_thread(self._add, caller, url, request)
 
     def _add(

@@ -312,6 +312,17 @@ def test_acknowledging_and_resolving(server: Server, plates) -> None:
     assert raised.delayed
     with server.channel() as channel:
         stub = alert_pb2_grpc.AlertServiceStub(channel)
+        # A note is told with the alert, which has to fit into a message.
+        long = "x" * (16 * 1024 + 1)
+        for call, request in (
+            (stub.Acknowledge, alert_pb2.AcknowledgeRequest(note=long)),
+            (stub.Resolve, alert_pb2.ResolveRequest(note=long, disposition="confirmed")),
+        ):
+            request.alert_id = raised.alert_id
+            with pytest.raises(grpc.RpcError) as caught:
+                call(request)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert "the note is longer than 16 KiB" in caught.value.details()
         known = alert_pb2.AcknowledgeRequest(alert_id=raised.alert_id, note="seen")
         assert stub.Acknowledge(known).state == alert_pb2.ALERT_STATE_ACKNOWLEDGED
         assert stub.Acknowledge(known).state == alert_pb2.ALERT_STATE_ACKNOWLEDGED
@@ -325,6 +336,8 @@ def test_acknowledging_and_resolving(server: Server, plates) -> None:
             (grpc.StatusCode.FAILED_PRECONDITION, raised.alert_id),
             (grpc.StatusCode.NOT_FOUND, str(uuid4())),
             (grpc.StatusCode.INVALID_ARGUMENT, "x"),
+            # Of what it quotes the answer has no more than there is room for.
+            (grpc.StatusCode.INVALID_ARGUMENT, "ñ" * 100_000),
         ):
             with pytest.raises(grpc.RpcError) as caught:
                 stub.Resolve(alert_pb2.ResolveRequest(alert_id=request, disposition="misread"))

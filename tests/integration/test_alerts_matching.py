@@ -194,6 +194,12 @@ def test_a_list_is_created_with_its_kind_and_policy(server: Server, name: str) -
                 ),
                 "give one of them",
             ),
+            (
+                hotlist_pb2.CreateHotlistRequest(
+                    name=name, policy=HotlistPolicy(priority_thresholds={"x" * 16 * 1024: 0.1})
+                ),
+                "longer than 16 KiB",
+            ),
         ):
             with pytest.raises(grpc.RpcError) as caught:
                 stub.CreateHotlist(request)

@@ -152,6 +152,8 @@ def test_a_purpose_is_whole_or_left_out(server: Server) -> None:
     for asked in (
         look_back(60, Purpose(case_number="C-1")),
         look_back(60, Purpose(reason="why")),
+        look_back(60, Purpose(case_number="C-1", reason="x" * (16 * 1024 + 1))),
+        look_back(60, Purpose(case_number="x" * (16 * 1024 + 1), reason="why")),
         LookBack(period=Duration(seconds=-1)),
     ):
         with pytest.raises(grpc.RpcError) as failure:

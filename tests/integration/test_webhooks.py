@@ -490,6 +490,8 @@ def test_the_command_adds_lists_resends_and_removes(
     assert "there is no webhook" in error_of(run("webhooks", "dead", id_, server=server.address))
     bad = run("webhooks", "add", "ftp://x", server=server.address)
     assert "write https://HOST/PATH" in error_of(bad)
+    much = run("webhooks", "add", "https://h/", "--list", "x" * 16 * 1024, server=server.address)
+    assert "the filter is longer than 16 KiB" in error_of(much)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ class Hit:
     reader: str = "r1"
     disposition: str = ""
     acknowledged: bool = False
+    reason: str = ""
 
     @property
     def alert_id(self) -> str:
@@ -81,7 +82,12 @@ class Hit:
             alert_id=id_,
             agency="police" if hotlist == "stolen" else "customs",
             hotlist=hotlist,
-            entry=HotlistEntry(plate=plate, entry_id=self.entry, priority=f"of {self.entry}"),
+            entry=HotlistEntry(
+                plate=plate,
+                entry_id=self.entry,
+                priority=f"of {self.entry}",
+                reason=self.reason,
+            ),
             sighting=PlateSighting(
                 plate=self.plate,
                 checkpoint=self.checkpoint,
@@ -310,6 +316,19 @@ def test_pages_neither_repeat_nor_skip_while_alerts_come_in(make_world) -> None:
         assert code_of(asked.stub.ListIncidents, scoped) is invalid
         *_, outcome = served.projections.Rebuild(RebuildRequest(verify_only=True), timeout=60)
         assert outcome.outcome == "equal", outcome
+
+
+def test_a_page_is_no_longer_than_a_client_takes(make_world) -> None:
+    world = make_world()
+    found = [
+        Hit(n, "e1", "AB123CD", T0 + n * (GAP + 1), reason=f"{n} " + "x" * 16_000)
+        for n in range(300)
+    ]
+    for hit in found:
+        hit.happen(world)
+    with serving(world) as served:
+        told = Asked(served, EVERYTHING).incidents(page_size=1000)
+        assert tracks(told) == ids(expected(found))
 
 
 def test_precision_is_counted_from_the_dispositions(asked: Asked) -> None:

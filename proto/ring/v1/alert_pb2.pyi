@@ -360,6 +360,7 @@ class AcknowledgeRequest(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     note: _builtins.str
+    """At most 16 KiB."""
     def __init__(
         self,
         *,
@@ -385,6 +386,7 @@ class ResolveRequest(_message.Message):
     disposition: _builtins.str
     """"confirmed", "misread", "not of interest" or "no action"."""
     note: _builtins.str
+    """At most 16 KiB."""
     def __init__(
         self,
         *,

@@ -146,7 +146,7 @@ Global___Hotlist: _TypeAlias = Hotlist  # noqa: Y015
 
 @_typing.final
 class HotlistPolicy(_message.Message):
-    """When a read of a list's vehicle is an alert. What is left out is as said here."""
+    """When a read of a list's vehicle is an alert. What is left out is as said here. At most 16 KiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -215,7 +215,7 @@ class ListIncidentsRequest(_message.Message):
     """The vehicle's or one that was read, normalised."""
     entry_id: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000."""
+    """Default 100, at most 1000. A page has fewer where it would be longer than 2 MiB."""
     page_token: _builtins.str
     """From the answer before, for the same question: pages neither repeat nor skip while alerts
     come in.

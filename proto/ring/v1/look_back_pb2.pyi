@@ -66,7 +66,7 @@ class LookBack(_message.Message):
 
     @_builtins.property
     def purpose(self) -> _common_pb2.Purpose:
-        """Both of its fields, or left out: the import's id is then the reference."""
+        """Both of its fields, each at most 16 KiB, or left out: the import's id is then the reference."""
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AlertFilter(_message.Message):
-    """As SubscribeRequest has them."""
+    """As SubscribeRequest has them. At most 16 KiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
