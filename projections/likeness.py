@@ -24,7 +24,6 @@ from ring.values import is_plate
 # What is less likely, relative to a right reading, is not looked for; a pattern stands for many
 # plates, so fewer of what it may be read as can be looked for.
 _LEAST, _LEAST_OF_PATTERN = 1e-5, 1e-3
-_PATTERN = re.compile(r"[A-Z0-9?*]+").fullmatch
 _MOST_CANDIDATES, _MOST_PATTERNS, _MOST_MATCHES = 4_000, 200, 20_000
 
 
@@ -71,12 +70,10 @@ class Likeness:
 
 
 def likeness_of(pattern: str) -> Likeness:
-    """What a normalised pattern may be read as, the likeliest first."""
+    """What a pattern, as search has it, may be read as, the likeliest first."""
     is_pattern = "?" in pattern or "*" in pattern
-    if not (_PATTERN if is_pattern else is_plate)(pattern):
-        raise InvalidRequest(
-            "a fuzzy search is for a plate: letters A-Z and digits, and ? and * among them"
-        )
+    if not is_pattern and not is_plate(pattern):
+        raise InvalidRequest("a fuzzy search is for a plate of 2 to 12 characters, or a pattern")
     least, most = (_LEAST_OF_PATTERN, _MOST_PATTERNS) if is_pattern else (_LEAST, _MOST_CANDIDATES)
     likely = measured().likely(pattern, least, "?*" if is_pattern else "")
     # Sorted by likelihood, ties by the text: the same on every page.

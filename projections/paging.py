@@ -1,7 +1,8 @@
 """Page tokens: where a page ended, of which question, as of which positions.
 
 Always true here: a token is good for no other question than its own, and pins the positions that
-the first page was answered at; so pages neither repeat nor skip while events come in.
+the first page was answered at; so pages neither repeat nor skip while events come in. One that was
+cut or altered on its way is told by its digest.
 """
 
 import base64
@@ -42,11 +43,11 @@ class Turn:
         )
         try:
             value = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-        except (ValueError, binascii.Error):
+        except (ValueError, binascii.Error, RecursionError):
             raise bad from None
         match value:
-            case [1, list(after), dict(pins), str(asked)] if (
-                asked == question
+            case [2, list(after), dict(pins), str(signed)] if (
+                signed == digest([question, after, pins])
                 and all(type(part) in (str, int) for part in after)
                 and all(type(p) is int and 0 <= p < 1 << 63 for p in pins.values())
             ):
@@ -65,5 +66,6 @@ class Turn:
 
     def token(self, after: Place, pins: Mapping[str, int]) -> str:
         """For the page after this one."""
-        text = json.dumps([1, list(after), dict(pins), self.question], separators=(",", ":"))
+        place = [list(after), dict(pins)]
+        text = json.dumps([2, *place, digest([self.question, *place])], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode()

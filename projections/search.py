@@ -9,6 +9,7 @@ ring/confusion.py, looks those up, and ranks what it finds by the reads' own pos
 have them, else by the model.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -27,7 +28,9 @@ from ring.store import EventLog
 from ring.values import from_micros, normalise_plate
 
 _DEFAULT_SIZE, _MOST = 100, 1000
-_LONGEST_PATTERN = 64
+_LONGEST_TEXT, _LONGEST_PLATE = 64, 12
+_PATTERN = re.compile(r"[A-Z0-9?*]+")
+_RUN = re.compile(r"[?*]*\*[?*]*")
 _EVERYTHING = Span(EARLIEST, LATEST)
 _LIKE = {"?": "_", "*": "%", "%": r"\%", "_": r"\_", "\\": r"\\"}
 
@@ -51,14 +54,7 @@ class Page:
 
 def page_of(request: SearchPlatesRequest) -> Page:
     """Reads a request. InvalidRequest where a pattern, a range or a token is none."""
-    pattern = normalise_plate(request.pattern)
-    if not pattern:
-        raise InvalidRequest(
-            "a pattern is missing: a plate, where ? stands for one character and "
-            "* for any run of them"
-        )
-    if len(pattern) > _LONGEST_PATTERN:
-        raise InvalidRequest(f"the pattern is longer than {_LONGEST_PATTERN} characters")
+    pattern = pattern_of(request.pattern)
     span = span_of(request.range)
     asked = filter_of(
         checkpoints=request.checkpoints,
@@ -73,9 +69,32 @@ def page_of(request: SearchPlatesRequest) -> Page:
     return Page(like_of(pattern), likeness, span, asked, size, turn)
 
 
+def pattern_of(text: str) -> str:
+    """A normalised pattern, written the one way; InvalidRequest where no plate can match it."""
+    pattern = normalise_plate(text)
+    if not pattern:
+        raise InvalidRequest(
+            "a pattern is missing: a plate, where ? stands for one character and "
+            "* for any run of them"
+        )
+    if len(pattern) <= _LONGEST_TEXT:
+        # Wildcards side by side: each further * would double the ways in which a plate can match.
+        pattern = _RUN.sub(lambda run: "?" * run[0].count("?") + "*", pattern)
+        if _PATTERN.fullmatch(pattern) and len(pattern.replace("*", "")) <= _LONGEST_PLATE:
+            return pattern
+    raise InvalidRequest(
+        f"{_shortened(text)!r} matches no plate: a pattern has letters A-Z and digits, ? for any "
+        f"one character and * for any run of them, at most {_LONGEST_PLATE} without the *"
+    )
+
+
 def like_of(pattern: str) -> str:
     """A pattern as LIKE has it; all but ? and * stands for itself."""
     return "".join(_LIKE.get(character, character) for character in pattern)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:

@@ -314,7 +314,7 @@ def test_a_fuzzy_search_ranks_by_what_the_ocr_confuses(filled: Filled) -> None:
     assert scores[-1] > 0
     assert found_by(filled, pattern="FZ?20BK", fuzzy=True)[:2] == ["FZ120BK", "FZ12OBK"]
     with pytest.raises(InvalidRequest, match="fuzzy"):
-        page_of(SearchPlatesRequest(pattern="FZ!", fuzzy=True))
+        page_of(SearchPlatesRequest(pattern="F", fuzzy=True))
 
 
 def test_a_reads_own_posterior_says_how_near_it_came(filled: Filled) -> None:

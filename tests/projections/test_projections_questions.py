@@ -1,5 +1,8 @@
 """What the read process answers, over a real socket."""
 
+import base64
+import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -229,11 +232,32 @@ def test_patterns_are_plates_with_wildcards(served: Served) -> None:
     assert found("P?100AA") == ["PQ100AA", "PX100AA"]
     assert found("PQ*") == plates[:3]
     assert found("*100A*") == ["PQ100AA", "PQ100AB", "PX100AA"]
+    assert found("PQ*?*?*?AA") == found("PQ???*AA") == ["PQ100AA", "PQ200AA"]
     assert found("PQ100") == []
-    assert found("PQ%") == found("PQ100A\\") == found("PQ'*") == []
-    code, details = refused(lambda: search(served, " - "))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [" - ", "PQ%", "PQ100A\\", "PQ'*", "PQ–100", "PQ[0-9]*", "Ñ*", "A" * 13, "*" * 65, "?" * 13],
+)
+@pytest.mark.parametrize("fuzzy", [False, True])
+def test_a_pattern_that_no_plate_can_match_is_refused(
+    served: Served, pattern: str, fuzzy: bool
+) -> None:
+    code, details = refused(lambda: search(served, pattern, fuzzy=fuzzy))
     assert code == grpc.StatusCode.INVALID_ARGUMENT
     assert "pattern" in details
+
+
+def test_a_pattern_of_whatever_form_holds_nothing_up(served: Served) -> None:
+    served.world.see(*(Seen(f"HU{n:04}AAAAAA", T0) for n in range(50)))
+    started = time.monotonic()
+    for pattern in ("*" * 50 + "HU" + "*" * 12, "*H*U" + "*?" * 6, "HU*" + "*A" * 6):
+        assert len(search(served, pattern, fuzzy=True).plates) >= 50
+    for pattern in ("*" * 40 + "Q", "B8O0D1I" * 9 + "?", "*A*8*O*0*1*I*D*B*5*S*2*Z"):
+        with contextlib.suppress(grpc.RpcError):
+            search(served, pattern, fuzzy=True)
+    assert time.monotonic() - started < 20
 
 
 def test_a_summary_counts_what_the_question_asks_for(served: Served) -> None:
@@ -278,12 +302,13 @@ def test_a_token_is_good_for_its_own_question_alone(served: Served) -> None:
     served.world.see(*(Seen(f"TK{i:03}", T0) for i in range(3)))
     token = search(served, "TK*", page_size=1).next_page_token
     assert search(served, "tk*", page_size=2, page_token=token).plates[0].plate == "TK001"
-    for bad in (
-        token[:-4],
-        "nonsense",
-        "e30=",
-        token.replace(token[20], "A" if token[20] != "A" else "B", 1),
-    ):
+    altered = [
+        token[:n] + ("A" if token[n] != "A" else "B") + token[n + 1 :]
+        # The last characters may have bits that mean nothing.
+        for n in range(0, len(token) - 4, 7)
+    ]
+    nested = base64.urlsafe_b64encode(b"[" * 100_000).decode()
+    for bad in (token[:-4], token + token, "nonsense", "e30=", nested, *altered):
         code, details = refused(lambda bad=bad: search(served, "TK*", page_token=bad))
         assert code == grpc.StatusCode.INVALID_ARGUMENT
         assert "page_token" in details

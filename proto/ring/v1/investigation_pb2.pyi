@@ -44,7 +44,8 @@ class SearchPlatesRequest(_message.Message):
     pattern: _builtins.str
     """'?' stands for one character, '*' for any run of them; plain text is exact. Letters
     may be in either case; spaces, tabs, hyphens, dots, middle dots, bullets, underscores and
-    slashes are ignored.
+    slashes are ignored. INVALID_ARGUMENT where no plate can match: other characters, or more than
+    12 without the asterisks.
     """
     fuzzy: _builtins.bool
     """Also plates that the OCR could have confused, ranked by likelihood."""
