@@ -209,7 +209,7 @@ def places_of(request: FindCommonPlatesRequest) -> Places:
         scenes.append((code_of(scene.checkpoint, "checkpoint"), span.start, span.end))
     if request.min_scenes > len(scenes):
         raise InvalidRequest(
-            f"min_scenes is {request.min_scenes}, but there are {len(scenes)} scenes"
+            f"min_scenes is {request.min_scenes}, more than the scenes given ({len(scenes)})"
         )
     return Places(
         scenes,

@@ -8,6 +8,7 @@ import typer
 
 from ring.cli.connection import connect
 from ring.cli.export import Export, Force, destination
+from ring.cli.naming import note_unknown
 from ring.cli.options import (
     AtLeast,
     Case,
@@ -22,7 +23,7 @@ from ring.cli.options import (
     Timeout,
     To,
 )
-from ring.cli.output import note_truncated, print_json, print_table
+from ring.cli.output import count, note_truncated, print_json, print_table
 from ring.cli.purpose import purpose
 from ring.cli.settings import load
 from ring.cli.times import positions, show_time, time_range
@@ -69,6 +70,7 @@ def clones(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).ListCloneSuspects(request, timeout=timeout)
+        note_unknown(channel, checkpoint, timeout)
     if answer.truncated:
         note_truncated(len(answer.suspects), "pairs")
     if file:
@@ -81,7 +83,7 @@ def clones(
             print_json(suspect)
         return
     print_table(
-        f"{len(answer.suspects):,} pairs",
+        count(len(answer.suspects), "pair"),
         ("plate", "first", "at", "second", "at ", "km", "km/h", "remarks"),
         (
             (

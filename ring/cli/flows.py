@@ -8,6 +8,7 @@ import typer
 
 from ring.cli.connection import connect
 from ring.cli.export import Export, Force, destination
+from ring.cli.naming import note_unknown
 from ring.cli.options import (
     AtLeast,
     Checkpoints,
@@ -61,6 +62,7 @@ def flows(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).ListFlows(request, timeout=timeout)
+        note_unknown(channel, checkpoint, timeout)
     if file:
         file.write(Flow.DESCRIPTOR, answer.flows, noun="flow", as_json=as_json)
         return

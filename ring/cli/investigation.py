@@ -9,6 +9,7 @@ import typer
 
 from ring.cli.connection import connect
 from ring.cli.export import Export, Force, destination
+from ring.cli.naming import note_unknown
 from ring.cli.options import (
     AtLeast,
     Case,
@@ -90,13 +91,14 @@ def search(
             file.write(
                 PlateSummary.DESCRIPTOR, pages, request.purpose, noun="plate", as_json=as_json
             )
-            return
-        for plate in pages:
-            if as_json:
-                print_json(plate)
-            else:
-                found.append(plate)
-    if as_json:
+        else:
+            for plate in pages:
+                if as_json:
+                    print_json(plate)
+                else:
+                    found.append(plate)
+        note_unknown(channel, checkpoint, timeout)
+    if file or as_json:
         return
     print_table(
         f"{count(len(found), 'plate')} like {pattern}",

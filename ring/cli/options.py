@@ -78,7 +78,9 @@ AtLeast = Annotated[
 ]
 Timeout = Annotated[
     float,
-    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for the answer."),
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0.1, max=1e8, help="How long to wait for the answer."
+    ),
 ]
 Direction = Annotated[
     str | None,
@@ -97,8 +99,10 @@ MinConfidence = Annotated[
     float,
     typer.Option("--min-confidence", min=0.0, max=1.0, help="Only reads at least so sure."),
 ]
+# What the protocol's numbers hold.
+MOST = 2**32 - 1
 Limit = Annotated[
-    int, typer.Option("--limit", min=0, help="At most so many; 0: as the server does.")
+    int, typer.Option("--limit", min=0, max=MOST, help="At most so many; 0: as the server does.")
 ]
 
 

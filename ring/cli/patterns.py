@@ -9,7 +9,9 @@ import typer
 from ring.cli.connection import connect
 from ring.cli.export import Export, Force, destination
 from ring.cli.failure import CommandError
+from ring.cli.naming import note_unknown
 from ring.cli.options import (
+    MOST,
     AtLeast,
     Case,
     Checkpoints,
@@ -49,9 +51,14 @@ def companions(
     plate: Annotated[str, typer.Argument(metavar="PLATE")],
     within: Annotated[
         str | None,
-        typer.Option("--within", metavar="TIME", help="How close counts, e.g. 90s or 5m."),
+        typer.Option(
+            "--within", metavar="TIME", help="How close counts, e.g. 90s or 5m; 2m without it."
+        ),
     ] = None,
-    min_encounters: Annotated[int, typer.Option("--min-encounters", min=0)] = 0,
+    min_encounters: Annotated[
+        int,
+        typer.Option("--min-encounters", min=0, max=MOST, help="Met at least so often; 0: twice."),
+    ] = 0,
     start: From = None,
     end: To = None,
     checkpoint: Checkpoints = None,
@@ -77,11 +84,14 @@ def companions(
 
     settings = load()
     file = destination(export, force)
+    near = _duration(within)
+    if near is not None and not (near.seconds or near.nanos):
+        raise CommandError("--within must be longer than that: write 90s or 5m", 2)
     request = FindCompanionsRequest(
         purpose=purpose(case, reason, settings),
         plate=plate,
         range=time_range(start, end, settings.zone),
-        within=_duration(within),
+        within=near,
         min_encounters=min_encounters,
         limit=limit,
         checkpoints=checkpoint,
@@ -93,6 +103,7 @@ def companions(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).FindCompanions(request, timeout=timeout)
+        note_unknown(channel, checkpoint, timeout)
     if answer.truncated:
         note_truncated(len(answer.companions), "companions")
     if file:
@@ -109,7 +120,7 @@ def companions(
             print_json(companion)
         return
     print_table(
-        f"{len(answer.companions):,} companions of {plate}",
+        f"{count(len(answer.companions), 'companion')} of {plate}",
         ("plate", "encounters", "by chance", "checkpoints", "score"),
         (
             (c.plate, str(c.encounters), f"{c.expected:.2f}", str(c.checkpoints), f"{c.score:.2f}")
@@ -127,7 +138,9 @@ def common(
             metavar="SCENE...", help="CHECKPOINT@FROM/TO, e.g. GP-12@2026-04-01T08:00/2026-04-01T09"
         ),
     ],
-    min_scenes: Annotated[int, typer.Option("--min-scenes", min=0, help="0: all of them.")] = 0,
+    min_scenes: Annotated[
+        int, typer.Option("--min-scenes", min=0, max=MOST, help="0: all of them.")
+    ] = 0,
     direction: Direction = None,
     region: Region = "",
     min_confidence: MinConfidence = 0.0,
@@ -159,6 +172,7 @@ def common(
     )
     with connect(server, settings) as channel:
         answer = InvestigationServiceStub(channel).FindCommonPlates(request, timeout=timeout)
+        note_unknown(channel, (scene.checkpoint for scene in request.scenes), timeout)
     if answer.truncated:
         note_truncated(len(answer.plates), "plates")
     if file:
@@ -170,10 +184,12 @@ def common(
         for plate in answer.plates:
             print_json(plate)
         return
+    places = [f"{n} {scene.checkpoint}" for n, scene in enumerate(request.scenes, 1)]
+    wanted = f"{min_scenes} or more of " if 0 < min_scenes < len(places) else ""
     print_table(
-        f"{len(answer.plates):,} plates seen at {len(scenes)} scenes",
-        ("plate", "scenes"),
-        ((p.plate, str(p.scenes)) for p in answer.plates),
+        f"{count(len(answer.plates), 'plate')} seen at {wanted}{count(len(places), 'scene')}",
+        ("plate", "scenes", "seen at"),
+        ((p.plate, str(p.scenes), ", ".join(places[n] for n in p.seen_at)) for p in answer.plates),
         right=("scenes",),
     )
 
@@ -185,7 +201,7 @@ def _scene(text: str, settings: Settings) -> Scene:
     start, slash, end = span.partition("/")
     if not (checkpoint and at and slash and (start or end)):
         raise CommandError(f"{text!r} is no scene: write CHECKPOINT@FROM/TO", 2)
-    return Scene(checkpoint=checkpoint, range=time_range(start, end, settings.zone))
+    return Scene(checkpoint=checkpoint, range=time_range(start or None, end or None, settings.zone))
 
 
 def present(
@@ -213,7 +229,7 @@ def present(
     file = destination(export, force)
     request = ListPresentRequest(
         purpose=purpose(case, reason, settings),
-        at=parse_timestamp(at, settings.zone) if at else None,
+        at=None if at is None else parse_timestamp(at, settings.zone),
         longer_than=_duration(longer_than),
         limit=limit,
         at_least=positions(at_least),

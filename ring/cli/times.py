@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "write 2026-04-01, 2026-04-01T08:30 or 2026-04-01T08:30:00-03:00"
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# What the protocol's lengths of time hold: 10,000 years.
+_LONGEST = 315_576_000_000.0
 
 
 def parse_time(text: str, zone: ZoneInfo, *, end_of_day: bool = False) -> datetime:
@@ -63,17 +65,18 @@ def time_range(start: str | None, end: str | None, zone: ZoneInfo) -> TimeRange:
     from proto.ring.v1.common_pb2 import TimeRange
 
     return TimeRange(
-        start_time=parse_timestamp(start, zone) if start else None,
-        end_time=parse_timestamp(end, zone, end_of_day=True) if end else None,
+        start_time=None if start is None else parse_timestamp(start, zone),
+        end_time=None if end is None else parse_timestamp(end, zone, end_of_day=True),
     )
 
 
 def parse_seconds(text: str) -> float:
     """A length of time such as 90, 90s, 5m, 2h or 3d, in seconds. Raises CommandError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
-    if not found:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", text.strip())
+    seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else _LONGEST
+    if seconds >= _LONGEST:
         raise CommandError(f"{text!r} is no length of time: write 90s, 5m, 2h or 3d", 2)
-    return float(found[1]) * _UNITS[found[2] or "s"]
+    return seconds
 
 
 def positions(texts: Iterable[str] | None) -> list[LogPosition]:

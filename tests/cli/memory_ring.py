@@ -63,6 +63,7 @@ class MemoryRing(
         self.readers: dict[str, registry_pb2.Reader] = {}
         self.entries: list[alert_pb2.HotlistEntry] = []
         self.plates: list[investigation_pb2.PlateSummary] = []
+        self.common: list[investigation_pb2.CommonPlate] = []
         # Rows of the lists of plates, and whether there are more.
         self.listed, self.more = 0, False
         self.rejects: list[operations_pb2.Reject] = []
@@ -163,12 +164,15 @@ class MemoryRing(
         return investigation_pb2.FindCompanionsResponse(companions=rows, truncated=self.more)
 
     def FindCommonPlates(self, request, context):
-        rows = [investigation_pb2.CommonPlate() for _ in range(self.listed)]
+        rows = self.common or [investigation_pb2.CommonPlate() for _ in range(self.listed)]
         return investigation_pb2.FindCommonPlatesResponse(plates=rows, truncated=self.more)
 
     def ListCloneSuspects(self, request, context):
         rows = [investigation_pb2.CloneSuspect() for _ in range(self.listed)]
         return investigation_pb2.ListCloneSuspectsResponse(suspects=rows, truncated=self.more)
+
+    def ListFlows(self, request, context):
+        return investigation_pb2.ListFlowsResponse()
 
     def ListPresent(self, request, context):
         rows = [investigation_pb2.PresentVehicle() for _ in range(self.listed)]

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from proto.ring.v1 import investigation_pb2, operations_pb2
+from proto.ring.v1 import investigation_pb2, operations_pb2, registry_pb2
 from ring.cli.__main__ import app
 from tests.cli.memory_ring import LOG, MemoryRing, at, error_of, fails, lines_of, position, run
 from tests.conftest import ROOT
@@ -64,6 +64,14 @@ def test_every_command_takes_server_json_as_and_help_at_its_end(command: tuple[s
         (["picture", "abc", "-o", "x", *PURPOSE], "no SHA-256", 2),
         (["common", "GP-01", *PURPOSE], "CHECKPOINT@FROM/TO", 2),
         (["companions", "A", "--within", "soon", *PURPOSE], "no length of time", 2),
+        (["companions", "A", "--within", "99999999999d", *PURPOSE], "no length of time", 2),
+        (["companions", "A", "--within", "0s", *PURPOSE], "--within must be longer", 2),
+        (["companions", "A", "--limit", "4294967296", *PURPOSE], "less than or equal", 2),
+        (["present", "--longer-than", "9" * 400, *PURPOSE], "no length of time", 2),
+        (["present", "--at", "", *PURPOSE], "'' is no time", 2),
+        (["search", "A*", *PURPOSE, "--from", ""], "'' is no time", 2),
+        (["search", "A*", "--timeout", "inf", *PURPOSE], "less than or equal", 2),
+        (["common", "GP-01@x/y", *PURPOSE], "'x' is no time", 2),
         (["rejects", "show", "x"], "no position", 2),
     ],
 )
@@ -122,7 +130,39 @@ def test_search_says_when_there_is_more(ring: MemoryRing) -> None:
     assert "more than 10 plates match" in result.stderr
 
 
+def test_a_checkpoint_that_is_not_there_is_told(ring: MemoryRing) -> None:
+    ring.checkpoints["GP-01"] = registry_pb2.Checkpoint(code="GP-01")
+    here, slip = ("--checkpoint", "GP-01"), ("--checkpoint", "GP01")
+    questions = {
+        "search": ("search", "A*", *here, *slip),
+        "companions": ("companions", "AB123CD", *here, *slip),
+        "common": ("common", "GP-01@2026-04-01/2026-04-01", "GP01@2026-04-01/"),
+        "clones": ("clones", *here, *slip),
+        "flows": ("flows", *here, *slip),
+    }
+    for question, asked in questions.items():
+        purpose = () if question == "flows" else PURPOSE
+        result = run(*asked, *purpose, server=ring.address)
+        assert result.returncode == 0
+        assert (
+            result.stderr == "ring: no checkpoint is called 'GP01': see 'ring checkpoints list'\n"
+        )
+
+
+def test_common_plates_are_shown_with_their_scenes(ring: MemoryRing) -> None:
+    ring.checkpoints["GP-01"] = registry_pb2.Checkpoint(code="GP-01")
+    ring.common = [investigation_pb2.CommonPlate(plate="AB123CD", scenes=2, seen_at=[0, 2])]
+    scenes = [f"GP-01@2026-04-0{day}/2026-04-0{day}" for day in (1, 2, 3)]
+    shown = run("common", *scenes, "--min-scenes", "2", *PURPOSE, server=ring.address).stdout
+    assert "1 plate seen at 2 or more of 3 scenes" in shown
+    assert "1 GP-01, 3 GP-01" in shown
+    assert "0 companions of A1" in run("companions", "A1", *PURPOSE, server=ring.address).stdout
+    ring.listed = 1
+    assert "1 companion of A1" in run("companions", "A1", *PURPOSE, server=ring.address).stdout
+
+
 def test_lists_say_when_a_limit_left_some_out(ring: MemoryRing) -> None:
+    ring.checkpoints["GP-01"] = registry_pb2.Checkpoint(code="GP-01")
     questions = {
         "companions": ("companions", "AB123CD"),
         "plates": ("common", "GP-01@2026-04-01/2026-04-01"),
