@@ -2,21 +2,26 @@
 
 Always true here: a proof is two reads of one plate, one after the other and both sure enough to be
 no misreads, between whose checkpoints no vehicle gets in that time; reads whose clock was wrong
-prove nothing. To be inside twice without an exit between is a hint, because exits are missed.
+prove nothing, nor do those that fold into another plate's (folding.py). To be inside twice without
+an exit between is a hint, because exits are missed.
 
 It is enough to look at reads that follow each other: where any two are too far apart for the time
 between them, so are two neighbours among those between (the triangle inequality). A read whose
-clock was wrong is left out before neighbours are told, or it would hide those beside it. A proof
+clock was wrong, and one that folds, is left out before neighbours are told, or it would hide those
+beside it. A proof
 belongs to the range that its second read lies in, so that ranges side by side have each once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client, Row
+from projections.folding import SURE, Read
+from projections.misreads import folds_of, reads_of
 from projections.movements import timelines_of
 from projections.requests import (
     EARLIEST,
@@ -38,18 +43,23 @@ from proto.ring.v1.investigation_pb2 import (
     Passage,
 )
 from ring.errors import InvalidRequest
-from ring.values import from_micros
+from ring.store import EventLog
+from ring.values import from_micros, micros
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
 _LONGEST = 92 * _DAY
 _SURE = 0.8
+# Km/h: whatever is slower would have to be looked for over years.
+_SLOWEST = 1.0
 # Plates a statement; more rows than a statement has.
 _AT_ONCE, _EVERY = 1_000, 2**31
 
 _Item = TypeVar("_Item")
 # Plate, two reads' times, the numbers of their checkpoints, metres, km/h, whether it is a proof.
 _Pair = Row
+# Plate, checkpoint, time.
+_Misread = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,8 @@ def hunt_of(request: ListCloneSuspectsRequest, now: Timestamp) -> Hunt:
     span = span_of(range_)
     if span.end - span.start > _LONGEST:
         raise InvalidRequest("clones are looked for in at most 92 days at a time: narrow the range")
-    if request.top_speed_kmh < 0:
-        raise InvalidRequest("top_speed_kmh must be above 0")
+    if request.top_speed_kmh and not _SLOWEST <= request.top_speed_kmh < inf:
+        raise InvalidRequest(f"top_speed_kmh must be {_SLOWEST:g} or more; 0: {TOP_SPEED:g}")
     return Hunt(
         span,
         request.top_speed_kmh or TOP_SPEED,
@@ -91,20 +101,20 @@ def hunt_of(request: ListCloneSuspectsRequest, now: Timestamp) -> Hunt:
     )
 
 
-def clone_suspects(client: Client, hunt: Hunt) -> ListCloneSuspectsResponse:
+def clone_suspects(client: Client, log: EventLog, hunt: Hunt) -> ListCloneSuspectsResponse:
     """Proofs before hints, the fastest first, then in order of plate and time."""
     known = places(client)
     if hunt.asked.checkpoints:
         known = {c: known[c] for c in hunt.asked.checkpoints if c in known}
-    # Some will be dropped: wrong clocks, an exit that was not sure enough to be a proof.
+    # Some will be dropped: wrong clocks, misreads, an exit that was not sure enough to be a proof.
     rows = 3 * hunt.limit
     while True:
-        pairs, all_ = _pairs(client, hunt, known, rows)
+        pairs, all_ = _pairs(client, log, hunt, known, rows)
         suspects = _suspects(client, hunt, list(known), pairs)
         if all_ or len(suspects) > hunt.limit:
-            return ListCloneSuspectsResponse(
-                suspects=suspects[: hunt.limit], truncated=len(suspects) > hunt.limit
-            )
+            shown = suspects[: hunt.limit]
+            _note_confidence(client, shown)
+            return ListCloneSuspectsResponse(suspects=shown, truncated=len(suspects) > hunt.limit)
         rows *= 4
 
 
@@ -142,7 +152,7 @@ def _suspects(
 
 
 def _pairs(
-    client: Client, hunt: Hunt, known: Mapping[str, Place], rows: int
+    client: Client, log: EventLog, hunt: Hunt, known: Mapping[str, Place], rows: int
 ) -> tuple[list[_Pair], bool]:
     """The first of them, about so many, in order; and whether these are all."""
     # Whoever takes longer than this between any two was not too fast.
@@ -164,22 +174,51 @@ def _pairs(
         "format": hunt.asked.expression,
         "min_confidence": hunt.asked.min_confidence,
     }
-    found = client.rows("queries/clones", plates=[], rows=rows, **question)
+    found = client.rows("queries/clones", plates=[], misreads=[], rows=rows, **question)
     all_ = len(found) < rows
     wrong: set[str] = set()
+    misreads: set[_Misread] = set()
     for plates in _stretches(sorted({pair[0] for pair in found}), _AT_ONCE):
+        misreads |= _misreads(client, log, plates, since, hunt)
         clocks = client.rows(
             "queries/wrong_clocks", plates=plates, start=since, end=hunt.span.end, ahead=CLOCK_AHEAD
         )
         wrong.update(plate for (plate,) in clocks)
+    wrong.update(plate for plate, _, _ in misreads)
     pairs = [pair for pair in found if pair[0] not in wrong]
     for plates in _stretches(sorted(wrong), _AT_ONCE):
-        pairs += client.rows("queries/clones", plates=plates, rows=_EVERY, **question)
+        own = sorted(m for m in misreads if m[0] in plates)
+        pairs += client.rows("queries/clones", plates=plates, misreads=own, rows=_EVERY, **question)
     pairs.sort(key=_rank)
     if not all_:
         # What comes after the last that was given may come after others that were not.
         pairs = [pair for pair in pairs if _rank(pair) <= _rank(found[-1])]
     return pairs, all_
+
+
+def _misreads(
+    client: Client, log: EventLog, plates: Sequence[str], since: int, hunt: Hunt
+) -> set[_Misread]:
+    """The reads of some plates that are sure enough to count, and fold nevertheless."""
+    reads = reads_of(client, plates, since, hunt.span.end, below=SURE)
+    counted = [read for read in reads if read.confidence >= hunt.asked.min_confidence]
+    return {(r.plate, r.checkpoint, r.at) for r in folds_of(client, log, counted)}
+
+
+def _note_confidence(client: Client, suspects: Sequence[CloneSuspect]) -> None:
+    """Says of each passage how sure the surest of its reads is."""
+    if not suspects:
+        return
+    passages = [(s.plate, p) for s in suspects for p in (s.first, s.second)]
+    first, last = min(micros(p.at) for _, p in passages), max(micros(p.until) for _, p in passages)
+    reads: dict[tuple[str, str, int], list[Read]] = {}
+    for read in reads_of(client, {s.plate for s in suspects}, first, last):
+        reads.setdefault((read.plate, read.checkpoint, read.direction), []).append(read)
+    for plate, p in passages:
+        own = reads.get((plate, p.checkpoint, p.direction), ())
+        p.confidence = max(
+            (r.confidence for r in own if micros(p.at) <= r.at <= micros(p.until)), default=0.0
+        )
 
 
 def _rank(pair: _Pair) -> tuple[bool, float, str, int]:
@@ -208,4 +247,5 @@ def _message(passage: PassageOf) -> Passage:
         at=from_micros(passage.at),
         reads=passage.reads,
         anomalies=passage.anomalies,
+        until=from_micros(passage.until),
     )

@@ -2,7 +2,8 @@
 
 Always true here: the target's passages and the scenes reach ClickHouse as stretches of the table
 in checkpoint order, so that a question reads those and nothing else; an answer depends on what was
-captured alone. What folds into the target's reads (folding.py) is the target, and was not met.
+captured alone. What folds into the target's reads (folding.py) is the target, and was not met;
+where all that was read of the target folds into another's, the target was not there.
 
 How surprising a companion is. Where k plates pass within the time of one of the target's passages,
 and a share q of all reads kept is the candidate's, the candidate is met there by chance
@@ -20,7 +21,7 @@ import numpy as np
 from projections.clickhouse import Client
 from projections.flows import QUARTER
 from projections.folding import SURE, WITHIN, Read, one_apart
-from projections.misreads import folds_of, one_apart_of_each_other, reads_of
+from projections.misreads import folds_of, note_misreads, one_apart_of_each_other, reads_of
 from projections.movements import passages_of
 from projections.requests import (
     Filter,
@@ -102,6 +103,9 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
             f"{travel.plate} has {len(passages):,} passages in the range, more than "
             f"{_MOST_PASSAGES:,}: ask for less time or fewer checkpoints"
         )
+    # Where another vehicle was misread as the target, the target was not.
+    note_misreads(client, log, {travel.plate: passages})
+    passages = [p for p in passages if p.counts]
     if len(passages) < travel.least:
         return FindCompanionsResponse()
     width = 2 * travel.within + _GAP

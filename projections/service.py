@@ -139,7 +139,10 @@ class Investigation(InvestigationServiceServicer):
         check_purpose(request.purpose)
         hunt = hunt_of(request, _now())
         await wait(self._side, request.at_least, context)
-        return await ask(self._side, self._threads, lambda client: clone_suspects(client, hunt))
+        log = self._side.log
+        return await ask(
+            self._side, self._threads, lambda client: clone_suspects(client, log, hunt)
+        )
 
     async def ListPresent(  # noqa: N802
         self, request: pb.ListPresentRequest, context: Context

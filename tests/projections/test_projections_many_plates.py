@@ -67,7 +67,8 @@ def common(filled: Filled, request: pb.FindCommonPlatesRequest) -> list[pb.Commo
 
 
 def suspects(filled: Filled, request: pb.ListCloneSuspectsRequest) -> list[pb.CloneSuspect]:
-    return list(clone_suspects(filled.client, hunt_of(request, Timestamp())).suspects)
+    hunt = hunt_of(request, Timestamp())
+    return list(clone_suspects(filled.client, filled.world.log, hunt).suspects)
 
 
 def passages_of(reads: list[Seen]) -> list[reference.ReferencePassage]:
@@ -269,6 +270,25 @@ def test_the_targets_own_misreads_are_no_companions(filled: Filled) -> None:
     }
 
 
+def test_nobody_is_met_where_another_was_misread_as_the_target(filled: Filled) -> None:
+    at = T0 - 425 * DAY
+    for n, place in enumerate("ABC"):
+        filled.world.see(Seen("CONVOY2", at + n * HOUR + 20 * SECOND, place))
+    filled.world.see(
+        Seen("TARGET4", at, "A"),
+        # Unsure, and beside nobody.
+        Seen("TARGET4", at + HOUR, "B", confidence=0.5),
+        # It was another's.
+        Seen("TARGET4", at + 2 * HOUR, "C", confidence=0.5),
+        Seen("TARGETA", at + 2 * HOUR, "C", confidence=0.75),
+    )
+    filled.apply()
+    request = pb.FindCompanionsRequest(
+        plate="TARGET4", range=range_of(at, at + DAY), min_encounters=1
+    )
+    assert {c.plate: c.encounters for c in companions(filled, request)} == {"CONVOY2": 2}
+
+
 def test_misreads_of_a_common_plate_are_no_common_plates(filled: Filled) -> None:
     at = T0 - 430 * DAY
     reads = []
@@ -363,6 +383,47 @@ def test_wrong_clocks_hide_no_clone(filled: Filled) -> None:
     for limit in (1, 100):
         found = suspects_of(filled, at - HOUR, at + HOUR, limit=limit)
         assert found == [("CLONED1", at + MINUTE)]
+
+
+def test_a_misread_is_no_clone_and_hides_none(filled: Filled) -> None:
+    at = T0 - 340 * DAY
+    for n in range(4):
+        # Sure enough each, yet the first is a misread of who passed beside it.
+        filled.world.see(
+            Seen(f"MISCL{n}X", at + n, "A", confidence=0.875, lane=str(n)),
+            Seen(f"MISCL{n}Y", at + n, "A", confidence=0.8125, lane=str(n)),
+            Seen(f"MISCL{n}Y", at + 30 * SECOND, "B", confidence=0.9375),
+        )
+    filled.world.see(
+        Seen("CLONED3", at, "A", confidence=0.875),
+        # Misread as it, between its own two.
+        Seen("CLONED3", at + 20 * SECOND, "C", confidence=0.8125),
+        Seen("CLONEDB", at + 20 * SECOND, "C", confidence=0.875),
+        Seen("CLONED3", at + MINUTE, "B", confidence=0.9375),
+    )
+    for limit in (1, 100):
+        found = suspects_of(filled, at - HOUR, at + HOUR, limit=limit)
+        assert found == [("CLONED3", at + MINUTE)]
+    (clone,) = suspects(filled, pb.ListCloneSuspectsRequest(range=range_of(at - HOUR, at + HOUR)))
+    assert (clone.first.checkpoint, clone.second.checkpoint) == ("A", "B")
+    assert (clone.first.confidence, clone.second.confidence) == (0.875, 0.9375)
+
+
+def test_a_clones_passages_are_told_whole(filled: Filled) -> None:
+    at = T0 - 350 * DAY
+    filled.world.see(
+        Seen("CLONED4", at, "A", confidence=0.5),
+        Seen("CLONED4", at + 30 * SECOND, "A", confidence=0.9375),
+        Seen("CLONED4", at + MINUTE, "B", EXIT, confidence=0.8125),
+    )
+    filled.apply()
+    (clone,) = suspects(filled, pb.ListCloneSuspectsRequest(range=range_of(at, at + HOUR)))
+    assert [
+        (micros(p.at), micros(p.until), p.reads, p.confidence) for p in (clone.first, clone.second)
+    ] == [
+        (at, at + 30 * SECOND, 2, 0.9375),
+        (at + MINUTE, at + MINUTE, 1, 0.8125),
+    ]
 
 
 def test_a_clone_across_the_edge_of_the_range_belongs_to_its_second_passage(filled: Filled) -> None:
@@ -510,7 +571,7 @@ def test_an_answer_says_that_its_limit_left_some_out(filled: Filled) -> None:
         there = common_plates(client, log, places_of(places))
         assert (len(there.plates), there.truncated) == (limit, limit < 4)
         hunt = pb.ListCloneSuspectsRequest(range=span, limit=limit)
-        clones = clone_suspects(client, hunt_of(hunt, Timestamp()))
+        clones = clone_suspects(client, log, hunt_of(hunt, Timestamp()))
         assert (len(clones.suspects), clones.truncated) == (limit, limit < 4)
 
 
@@ -536,6 +597,15 @@ def test_an_answer_says_that_its_limit_left_some_out(filled: Filled) -> None:
         (
             lambda: hunt_of(pb.ListCloneSuspectsRequest(min_confidence=2), Timestamp(seconds=1)),
             "min_confidence",
+        ),
+        *(
+            (
+                lambda speed=speed: hunt_of(
+                    pb.ListCloneSuspectsRequest(top_speed_kmh=speed), Timestamp(seconds=1)
+                ),
+                "top_speed_kmh",
+            )
+            for speed in (-1, 0.001, float("nan"), float("inf"))
         ),
     ],
 )

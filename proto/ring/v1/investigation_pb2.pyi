@@ -468,7 +468,9 @@ Global___FindCompanionsRequest: _TypeAlias = FindCompanionsRequest  # noqa: Y015
 
 @_typing.final
 class FindCompanionsResponse(_message.Message):
-    """The most surprising first. Reads that fold into the target's (see Passage) are no encounters."""
+    """The most surprising first. Reads that fold into the target's (see Passage) are no encounters; the
+    target has none where its own passage folds into another's.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -671,7 +673,7 @@ class ListCloneSuspectsRequest(_message.Message):
     limit: _builtins.int
     """Default 100, at most 1000."""
     top_speed_kmh: _builtins.float
-    """What no vehicle exceeds in a straight line, km/h. Default 200."""
+    """What no vehicle exceeds in a straight line, km/h: 1 or more. Default 200."""
     include_hints: _builtins.bool
     """Also an entry after an entry without an exit between them, where a vehicle could have made
     it: a hint alone, because exits are missed.
@@ -717,7 +719,9 @@ Global___ListCloneSuspectsRequest: _TypeAlias = ListCloneSuspectsRequest  # noqa
 
 @_typing.final
 class ListCloneSuspectsResponse(_message.Message):
-    """Proofs before hints, the fastest first."""
+    """Proofs before hints, the fastest first. Reads that fold into another plate's (see Passage) count
+    for nothing. Of a passage there are no folds.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
