@@ -294,6 +294,25 @@ def test_a_clock_that_fell_behind_is_told_from_a_spool_that_came_late(filled: Fi
     assert list(late.anomalies) == ["late-arrival"]
 
 
+def test_a_quiet_reader_whose_spool_came_late_has_a_right_clock(filled: Filled) -> None:
+    day = 24 * HOUR
+    # Nothing was read before these; a car every two hours.
+    quiet = [
+        Seen(f"QT{i:03}AA", T0 + i * 2 * HOUR, reader="quiet", received_at=T0 + 3 * day)
+        for i in range(12)
+    ]
+    # Before the first of these the clock was set, from ten days behind.
+    fresh = [
+        Seen(f"FR{i:03}AA", T0 + i * 300 * SECOND, reader="fresh", received_at=T0 + day)
+        for i in range(12)
+    ]
+    fresh[0] = replace(fresh[0], at=T0 - 10 * day)
+    filled.world.see(*quiet, *fresh)
+    for read in (*quiet, *fresh):
+        (passage,) = timeline(filled, read.plate).passages
+        assert ("clock-skew" in passage.anomalies) == (read is fresh[0]), read
+
+
 def found_by(filled: Filled, **question: object) -> list[str]:
     filled.apply()
     asked = page_of(SearchPlatesRequest(**question))  # type: ignore[arg-type]

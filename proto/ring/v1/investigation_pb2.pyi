@@ -282,7 +282,8 @@ class Passage(_message.Message):
         "impossible-travel": no vehicle could be here so soon after the passage before.
         "low-confidence": no read of it is at least 0.6 sure.
         "clock-skew": a read captured more than 10 s after it was received, or more than an hour
-        before most of its reader's neighbouring reads, or whose time can't be right at all.
+        before most of its reader's neighbouring reads (and not because few were read), or whose time
+        can't be right at all.
         "late-arrival": a read of it was received more than 60 s after capture.
         """
 
