@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from projections.clones import clone_suspects, hunt_of
 from projections.encounters import common_plates, companions_of, places_of, travel_of
+from projections.last_passages import LastPassages
 from projections.presence import moment_of, present_at
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import TimeRange
@@ -210,7 +211,7 @@ def test_answers_without_misreads_are_those_of_the_rule_in_any_arrival_order(
 
     for moment in rng.choices(times, k=3):
         asked = moment_of(pb.ListPresentRequest(at=from_micros(moment)), Timestamp(), MAX_VISIT)
-        present = present_at(client, log, asked)
+        present = present_at(client, log, LastPassages(), asked)
         expected = inside(reads, folded, moment)
         assert {v.plate: micros(v.visit.entered_at) for v in present.vehicles} == expected
         assert present.total == len(expected)
