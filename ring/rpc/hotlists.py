@@ -12,6 +12,7 @@ from proto.ring.v1 import hotlist_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from ring.access import Caller, Right, check_maker, right_of
 from ring.application import Ring
+from ring.entry import entry_plate_of
 from ring.errors import InvalidRequest, StateForbids
 from ring.frequency import Frequencies
 from ring.hotlist import CHUNK, Hotlist
@@ -22,7 +23,6 @@ from ring.rpc.clock import now
 from ring.rpc.frequency import Estimator
 from ring.rpc.look_back import LookBacks
 from ring.sharing import change_policy, grant, reach, revoke_grant, visible_hotlists
-from ring.values import normalise_plate
 from ring.versions import as_of, chunks_of, live_entries, versions_of
 from ring.wakeup import Wakeup
 
@@ -196,7 +196,7 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
             request.agency,
             request.hotlist,
             set(request.entry_ids),
-            {normalise_plate(plate) for plate in request.plates},
+            {entry_plate_of(plate) for plate in request.plates},
             now,
         )
         self._wakeup.notify()

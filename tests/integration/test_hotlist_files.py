@@ -131,6 +131,16 @@ def test_every_version_can_be_exported_and_its_change_is_told(
     assert "created" in ring_command("hotlist", "history", name, server=server.address)
 
 
+def test_a_pattern_is_taken_off_however_it_is_written(server: Server) -> None:
+    name = f"patterns {uuid4()}"
+    load(server, name, HotlistEntry(plate="ab-12**"), HotlistEntry(plate="AB123CD"))
+    remove = ("hotlist", "remove", name, "--plate")
+    for written, told in (("AB1*", "0 removed"), ("ab 12**", "1 removed")):
+        assert told in ring_command(*remove, written, server=server.address)
+    assert [e.plate for e in exported(server, name)] == ["AB123CD"]
+    ring_command(*remove, "!!", server=server.address, code=1)
+
+
 def test_a_file_with_something_else_in_the_plates_column_leaves_the_list_as_it_is(
     server: Server, tmp_path: Path
 ) -> None:

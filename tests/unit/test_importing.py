@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.events_pb2 import EntriesStaged
-from ring.access import EVERY_ROLE
+from proto.ring.v1.hotlist_pb2 import HotlistPolicy
+from ring.access import EVERY_ROLE, Right
 from ring.application import Ring
 from ring.errors import InvalidRequest
 from ring.frequency import Frequencies
 from ring.importing import EntriesImport, Summary, remove_entries
 from ring.replay import position_at
 from ring.rpc.clock import now
+from ring.sharing import change_policy, grant
 from ring.store import unseal
 from ring.values import from_micros, micros
 from ring.versions import as_of, live_entries, versions_of
@@ -149,6 +151,22 @@ def test_of_two_imports_at_a_time_the_later_changes_nothing(ring: Ring) -> None:
     with pytest.raises(IntegrityError):
         second.finish()
     assert {plate for plate, _ in live(ring, name)} == {"BB222BB"}
+
+
+def test_an_import_during_which_the_list_was_granted_or_its_policy_changed_is_refused(
+    ring: Ring,
+) -> None:
+    for name in ("granted meanwhile", "changed meanwhile"):
+        bring(ring, name, [("AA111AA", "")])
+        importing = begin(ring, name)
+        importing.add([HotlistEntry(plate="BB222BB")])
+        if name.startswith("granted"):
+            grant(ring, EVERY_ROLE, "", name, "customs", Right.SEE, now())
+        else:
+            change_policy(ring, EVERY_ROLE, "", name, HotlistPolicy(threshold=0.5), now())
+        with pytest.raises(IntegrityError):
+            importing.finish()
+        assert {plate for plate, _ in live(ring, name)} == {"AA111AA"}
 
 
 def test_a_list_is_as_it_was_from_when_an_import_was_live_not_from_when_it_began(

@@ -772,7 +772,7 @@ class RemoveEntriesRequest(_message.Message):
     """Who owns it. Empty: the caller's, else "default"."""
     @_builtins.property
     def entry_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Entries to take off: by id, or every entry of a plate."""
+        """Entries to take off: by id, or every entry of a plate, or of a pattern as it stands."""
 
     @_builtins.property
     def plates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
