@@ -1,7 +1,8 @@
 """What a list would have raised, found by matching the log's reads anew, and what it did raise.
 
 Always true here: nothing is stored; the lists are those of one position, whenever a read came; two
-alerts are the same where their read and their entry are, so both sides name them alike.
+alerts are the same where their read and their entry are, so both sides name them alike; neither
+side has more alerts than there is room for beside everything else.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from proto.ring.v1.events_pb2 import (
 )
 from proto.ring.v1.hotlist_pb2 import HotlistPolicy
 from ring.alert import Alert
+from ring.errors import InvalidRequest
 from ring.hotlist import Hotlist
 from ring.hotlist_index import HotlistIndex
 from ring.look_back import Order
@@ -31,6 +33,8 @@ from ring.values import micros
 
 _PAGE = 5000
 _NEVER = 2**63 - 1
+# Both sides are held to be compared, 1.3 kB an alert, in the process that takes the reads.
+MOST_ALERTS = 300_000
 # Those of LIST_TOPICS: each says when it happened.
 _BODIES: dict[str, Any] = {
     event.TOPIC: event.BODY for event in (Hotlist.Created, Hotlist.Activated, Hotlist.PolicyChanged)
@@ -119,9 +123,9 @@ def replay(
 ) -> Iterator[Step]:
     """Matches every read of the log up to a position that was captured in the period.
 
-    at: when they are raised, seconds since 1970, UTC.
+    at: when they are raised, seconds since 1970, UTC. InvalidRequest beyond MOST_ALERTS.
     """
-    position = 0
+    position = total = 0
     while page := log.select_states(position, _PAGE, upto):
         reads = 0
         alerts: list[AlertRaised] = []
@@ -138,12 +142,25 @@ def replay(
                 if question.is_ours(match.hotlist.agency, match.hotlist.name)
             ]
         position = page[-1][0]
+        total += len(alerts)
+        _check_count(total)
         yield Step(position, reads, alerts)
 
 
+def _check_count(alerts: int) -> None:
+    if alerts > MOST_ALERTS:
+        raise InvalidRequest(
+            f"it comes to more than {MOST_ALERTS:,} alerts: replay a shorter period (the ring "
+            "command: --from and --to)"
+        )
+
+
 def raised(log: EventLog, question: Question, upto: int) -> Iterator[AlertRaised]:
-    """What the list raised on reads of the period, up to a position of the reads."""
-    after = 0
+    """What the list raised on reads of the period, up to a position of the reads.
+
+    InvalidRequest beyond MOST_ALERTS.
+    """
+    after = total = 0
     while page := log.select_notifications(
         after, _PAGE, None, [Alert.Raised.TOPIC], inclusive_of_start=False
     ):
@@ -154,6 +171,8 @@ def raised(log: EventLog, question: Question, upto: int) -> Iterator[AlertRaised
                 and question.period.has(body.sighting.captured_at)
                 and body.read_position <= upto
             ):
+                total += 1
+                _check_count(total)
                 yield body
         after = page[-1].id
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from uuid import uuid5
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from proto.ring.v1.hotlist_pb2 import HotlistPolicy
 from proto.ring.v1.look_back_pb2 import LookBack
 from ring.alert import Alert
 from ring.application import Ring
+from ring.errors import InvalidRequest
 from ring.hotlist import Hotlist, Import
 from ring.look_back import orders
 from ring.looker import Looker
@@ -207,3 +209,26 @@ def _replayed(ring: Ring, number: int, as_of: int) -> list[AlertRaised]:
     index = index_as_of(ring.event_log, question, UTC)
     steps = replay(ring.event_log, index, question, ring.event_log.head(), 0.0)
     return [alert for step in steps for alert in step.alerts]
+
+
+def test_a_replay_of_more_alerts_than_there_is_room_for_is_refused(
+    new_store: NewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ring import replay as replaying
+
+    events: list[Happening] = [("add", 0, 0), *[("read", 0, 9)] * 3]
+    wakeup = Wakeup()
+    with a_ring(new_store) as ring, matching(ring, wakeup) as matcher:
+        wait_for(matcher, list(happen(ring, events))[-1])
+        question = _question(ring, 0, ring.event_log.head())
+        for most, refused in ((3, False), (2, True)):
+            monkeypatch.setattr(replaying, "MOST_ALERTS", most)
+            for attempt in (
+                lambda: _replayed(ring, 0, question.as_of),
+                lambda: list(replaying.raised(ring.event_log, question, question.as_of)),
+            ):
+                if refused:
+                    with pytest.raises(InvalidRequest, match="a shorter period"):
+                        attempt()
+                else:
+                    assert len(attempt()) == 3

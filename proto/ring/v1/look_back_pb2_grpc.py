@@ -59,7 +59,8 @@ class LookBackServiceServicer:
     def ReplayHotlist(self, request, context):
         """What would a list, as it was at a time, have raised over a period? Answered by matching the
         log's reads anew, and compared with what was raised. Streams progress, then the differences,
-        then one last message with the outcome. Writes nothing.
+        then one last message with the outcome. Writes nothing. INVALID_ARGUMENT where it comes to more
+        than 300,000 alerts: ask for a shorter period.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

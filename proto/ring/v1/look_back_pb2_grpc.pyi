@@ -42,7 +42,8 @@ class LookBackServiceStub:
     ReplayHotlist: _grpc.UnaryStreamMultiCallable[_look_back_pb2.ReplayHotlistRequest, _look_back_pb2.ReplayHotlistResponse]
     """What would a list, as it was at a time, have raised over a period? Answered by matching the
     log's reads anew, and compared with what was raised. Streams progress, then the differences,
-    then one last message with the outcome. Writes nothing.
+    then one last message with the outcome. Writes nothing. INVALID_ARGUMENT where it comes to more
+    than 300,000 alerts: ask for a shorter period.
     """
 
 @_typing.type_check_only
@@ -53,7 +54,8 @@ class LookBackServiceAsyncStub(LookBackServiceStub):
     ReplayHotlist: _aio.UnaryStreamMultiCallable[_look_back_pb2.ReplayHotlistRequest, _look_back_pb2.ReplayHotlistResponse]  # type: ignore[assignment]
     """What would a list, as it was at a time, have raised over a period? Answered by matching the
     log's reads anew, and compared with what was raised. Streams progress, then the differences,
-    then one last message with the outcome. Writes nothing.
+    then one last message with the outcome. Writes nothing. INVALID_ARGUMENT where it comes to more
+    than 300,000 alerts: ask for a shorter period.
     """
 
 class LookBackServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -73,7 +75,8 @@ class LookBackServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_look_back_pb2.ReplayHotlistResponse], _abc.AsyncIterator[_look_back_pb2.ReplayHotlistResponse]]:
         """What would a list, as it was at a time, have raised over a period? Answered by matching the
         log's reads anew, and compared with what was raised. Streams progress, then the differences,
-        then one last message with the outcome. Writes nothing.
+        then one last message with the outcome. Writes nothing. INVALID_ARGUMENT where it comes to more
+        than 300,000 alerts: ask for a shorter period.
         """
 
 def add_LookBackServiceServicer_to_server(servicer: LookBackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
