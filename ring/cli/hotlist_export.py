@@ -103,18 +103,19 @@ def export_entries(
 
 def history(name: Name, agency: Agency = "", server: Server = None, as_json: Json = False) -> None:
     """Every change of a list: when, on whose behalf, and what it did."""
-    from proto.ring.v1.hotlist_pb2 import ListHotlistVersionsRequest
+    from proto.ring.v1.hotlist_pb2 import HotlistVersion, ListHotlistVersionsRequest
     from proto.ring.v1.hotlist_pb2_grpc import HotlistServiceStub
 
     settings = load()
     with connect(server, settings) as channel:
-        versions = (
-            HotlistServiceStub(channel)
-            .ListHotlistVersions(
-                ListHotlistVersionsRequest(hotlist=name, agency=agency), timeout=_SECONDS
-            )
-            .versions
-        )
+        stub, versions = HotlistServiceStub(channel), list[HotlistVersion]()
+        request = ListHotlistVersionsRequest(hotlist=name, agency=agency)
+        while True:
+            page = stub.ListHotlistVersions(request, timeout=_SECONDS)
+            versions += page.versions
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
     if as_json:
         for version in versions:
             print_json(version)

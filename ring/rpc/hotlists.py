@@ -1,7 +1,9 @@
 """HotlistService: lists and their entries."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Any
 
 import grpc.aio
@@ -25,6 +27,9 @@ from ring.rpc.look_back import LookBacks
 from ring.sharing import change_policy, grant, reach, revoke_grant, visible_hotlists
 from ring.versions import as_of, chunks_of, live_entries, versions_of
 from ring.wakeup import Wakeup
+
+_MOST_VERSIONS = 1000
+_NUMBER = re.compile(r"[0-9]{1,18}").fullmatch
 
 
 class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
@@ -176,11 +181,24 @@ class HotlistService(hotlist_pb2_grpc.HotlistServiceServicer):
         """Each change of a list."""
         caller = caller_of(context)
 
+        size = min(request.page_size or _MOST_VERSIONS, _MOST_VERSIONS)
+        if request.page_token and not _NUMBER(request.page_token):
+            raise InvalidRequest(
+                "page_token is none of this question: ask for the first page again"
+            )
+        # The version that the page begins with.
+        start = int(request.page_token or 0)
+
         def find() -> list[pb.HotlistVersion]:
             hotlist = reach(self._ring, caller, request.agency, request.hotlist, Right.SEE)
-            return list(versions_of(self._ring, hotlist))
+            left = (v for v in versions_of(self._ring, hotlist) if v.version >= start)
+            return list(islice(left, size + 1))
 
-        return pb.ListHotlistVersionsResponse(versions=await asyncio.to_thread(find))
+        found = await asyncio.to_thread(find)
+        return pb.ListHotlistVersionsResponse(
+            versions=found[:size],
+            next_page_token=str(found[size].version) if len(found) > size else "",
+        )
 
     async def RemoveEntries(  # noqa: N802
         self, request: pb.RemoveEntriesRequest, context: Any

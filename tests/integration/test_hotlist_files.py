@@ -156,6 +156,27 @@ def test_a_file_with_something_else_in_the_plates_column_leaves_the_list_as_it_i
     assert exported(server, name) == []
 
 
+def test_versions_come_in_pages(server: Server) -> None:
+    name = f"pages {uuid4()}"
+    for number in range(4):
+        load(server, name, HotlistEntry(plate=f"AA{number}"))
+    request = hotlist_pb2.ListHotlistVersionsRequest(hotlist=name, page_size=2)
+    pages = []
+    with server.channel() as channel:
+        stub = hotlist_pb2_grpc.HotlistServiceStub(channel)
+        while True:
+            answer = stub.ListHotlistVersions(request, timeout=60)
+            pages.append([version.version for version in answer.versions])
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+        assert pages == [[0, 1], [2, 3], [4]]
+        request.page_token = "x"
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.ListHotlistVersions(request, timeout=60)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_versions_and_exports_are_for_those_who_may_see_the_list(server: Server) -> None:
     owner, other = Agency(server, f"police {uuid4()}"), Agency(server, f"customs {uuid4()}")
     owner.load("mine", HotlistEntry(plate="AB123CD"))

@@ -669,18 +669,26 @@ class ListHotlistVersionsRequest(_message.Message):
 
     HOTLIST_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     hotlist: _builtins.str
     agency: _builtins.str
     """Who owns it. Empty: the caller's, else "default"."""
+    page_size: _builtins.int
+    """Default and at most 1000."""
+    page_token: _builtins.str
+    """From the answer before."""
     def __init__(
         self,
         *,
         hotlist: _builtins.str = ...,
         agency: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "hotlist", b"hotlist"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "hotlist", b"hotlist", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -691,18 +699,22 @@ class ListHotlistVersionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty where there are no more."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___HotlistVersion]:
-        """Version 0 is the new, empty list."""
+        """In order. Version 0 is the new, empty list."""
 
     def __init__(
         self,
         *,
         versions: _abc.Iterable[Global___HotlistVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
