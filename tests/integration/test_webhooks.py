@@ -332,6 +332,24 @@ def test_filters_updates_and_agencies_are_a_subscribers(
     customs.close()
 
 
+def test_an_agency_may_have_64_whatever_others_have(server: Server) -> None:
+    police, customs = (Agency(server, f"{name} {uuid4()}") for name in ("police", "customs"))
+    request = webhook_pb2.AddWebhookRequest(url="https://127.0.0.1:9/")
+    added = []
+    for agency in (police, customs):
+        stub = webhook_pb2_grpc.WebhookServiceStub(agency._channel)
+        for _ in range(64 if agency is police else 1):
+            webhook = agency.ask(stub.AddWebhook, request).webhook
+            added.append((agency, stub.RemoveWebhook, webhook.webhook_id))
+        if agency is police:
+            refused = agency.refused(stub.AddWebhook, request)
+            assert refused is grpc.StatusCode.FAILED_PRECONDITION
+    for agency, remove, id_ in added:
+        agency.ask(remove, webhook_pb2.RemoveWebhookRequest(webhook_id=id_))
+    police.close()
+    customs.close()
+
+
 def test_a_revoked_grant_stops_what_waits_for_a_receiver(
     server: Server, hooks: Hooks, receiver: Receiver
 ) -> None:

@@ -70,7 +70,7 @@ class WebhookServiceServicer:
 
     def AddWebhook(self, request, context):
         """INVALID_ARGUMENT on a URL that is not https (plain http: to loopback addresses, or on a server
-        that runs --insecure). FAILED_PRECONDITION beyond 64 webhooks.
+        that runs --insecure). FAILED_PRECONDITION beyond 64 of the agency's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

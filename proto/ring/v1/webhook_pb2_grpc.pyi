@@ -55,7 +55,7 @@ class WebhookServiceStub:
     def __new__(cls, channel: _aio.Channel) -> WebhookServiceAsyncStub: ...
     AddWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.AddWebhookRequest, _webhook_pb2.AddWebhookResponse]
     """INVALID_ARGUMENT on a URL that is not https (plain http: to loopback addresses, or on a server
-    that runs --insecure). FAILED_PRECONDITION beyond 64 webhooks.
+    that runs --insecure). FAILED_PRECONDITION beyond 64 of the agency's.
     """
     ListWebhooks: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhooksRequest, _webhook_pb2.ListWebhooksResponse]
     """In order of their adding."""
@@ -75,7 +75,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     AddWebhook: _aio.UnaryUnaryMultiCallable[_webhook_pb2.AddWebhookRequest, _webhook_pb2.AddWebhookResponse]  # type: ignore[assignment]
     """INVALID_ARGUMENT on a URL that is not https (plain http: to loopback addresses, or on a server
-    that runs --insecure). FAILED_PRECONDITION beyond 64 webhooks.
+    that runs --insecure). FAILED_PRECONDITION beyond 64 of the agency's.
     """
     ListWebhooks: _aio.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhooksRequest, _webhook_pb2.ListWebhooksResponse]  # type: ignore[assignment]
     """In order of their adding."""
@@ -98,7 +98,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.AddWebhookResponse, _abc.Awaitable[_webhook_pb2.AddWebhookResponse]]:
         """INVALID_ARGUMENT on a URL that is not https (plain http: to loopback addresses, or on a server
-        that runs --insecure). FAILED_PRECONDITION beyond 64 webhooks.
+        that runs --insecure). FAILED_PRECONDITION beyond 64 of the agency's.
         """
 
     @_abc_1.abstractmethod
