@@ -26,7 +26,10 @@ def readmit(ring: Ring, position: LogPosition) -> tuple[LogPosition, bool]:
     """
     log = ring.event_log
     if position.log_id not in ("", log.log_id):
-        raise StateForbids(f"the position is of another log, this one is {log.log_id}")
+        raise StateForbids(
+            f"the position is of another log, this one is {log.log_id}: the ring was restored "
+            "or is another one; `ring rejects` lists the positions of today"
+        )
     found = [n for n in log.select_positions([position.position]) if n.topic in REJECTS]
     if not found:
         raise NotFound(f"nothing was rejected at {position.position}: see ring rejects list")

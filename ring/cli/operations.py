@@ -146,15 +146,15 @@ def show_reject(
     from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
 
     settings = load()
-    number = position.rpartition(":")[2]
+    log_id, _, number = position.rpartition(":")
     if not (number.isascii() and number.isdigit() and 0 < int(number) < 1 << 64):
         raise CommandError(f"{position!r} is no position: give the number that the list shows", 2)
     with connect(server, settings) as channel:
         stub = OperationsServiceStub(channel)
         head = stub.GetStatus(GetStatusRequest(), timeout=_SECONDS).head
-        before = LogPosition(log_id=head.log_id, position=int(number) - 1)
+        before = LogPosition(log_id=log_id or head.log_id, position=int(number) - 1)
         found = None
-        if int(number) <= head.position:
+        if int(number) <= head.position or before.log_id != head.log_id:
             request = ListRejectsRequest(after=before, limit=1)
             found = next(iter(stub.ListRejects(request, timeout=_SECONDS)), None)
     if found is None or found.position.position != int(number):

@@ -129,10 +129,12 @@ class Subscription:
         import grpc
 
         failure = explain(error, self._target)
-        lost = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.OUT_OF_RANGE}
-        if error.code() in lost and self._bookmark.path is not None:
-            return CommandError(f"{failure}; to start anew, delete {self._bookmark.path}")
-        return failure
+        if error.code() not in {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.OUT_OF_RANGE}:
+            return failure
+        way = "say --from-beginning (each alert that is kept, again), or no position (from now on)"
+        if self._bookmark.path is not None:
+            way = f"delete {self._bookmark.path}, and {way}"
+        return CommandError(f"{failure}; to start anew, {way}")
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:

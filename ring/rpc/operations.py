@@ -65,7 +65,10 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
         log = self._ring.event_log
         position = request.after.position
         if request.after.log_id not in ("", log.log_id):
-            raise StateForbids(f"the position is of another log, this one is {log.log_id}")
+            raise StateForbids(
+                f"the position is of another log, this one is {log.log_id}: the ring was restored "
+                "or is another one; `ring rejects` lists the positions of today"
+            )
         left = request.limit or _DEFAULT_LIMIT
         while left:
             page = await asyncio.to_thread(

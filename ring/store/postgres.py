@@ -44,6 +44,12 @@ _again = retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
 # How long one of ten attempts waits for a connection, and how long the pool goes on with one of
 # its own: short, for its pauses double, and nobody should wait for them once the database is back.
 _CONNECTION_SECONDS = 1
+_SEE = (
+    "see that it runs there, and that user, password and database are right (in a password %40 is "
+    "written for @, %3A for :, %2F for /, %23 for #, %25 for %)"
+)
+_NOT_ALLOWED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+_OWN = "it must be a database that may be written to, of the user's own: createdb --owner USER NAME"
 # A host that went away without a word is noticed within a minute. The DSN may say otherwise.
 _DEFAULTS: dict[str, Any] = {
     "application_name": "ring",
@@ -296,7 +302,7 @@ class Factory(library.PostgresFactory):
             # The pool would try for a while, and not say what was wrong.
             psycopg.connect(**arguments).close()
         except psycopg.Error as error:
-            raise Unavailable(f"RING_EVENT_STORE can't be opened: {line(error)}") from None
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {line(error)}; {_SEE}") from None
 
     def process_recorder(self) -> ProcessRecorder:
         """The log, with its schema. Unavailable where it can't be made."""
@@ -304,4 +310,5 @@ class Factory(library.PostgresFactory):
             return super().process_recorder()
         except PersistenceError as error:
             self.close()
-            raise Unavailable(f"RING_EVENT_STORE can't be opened: {line(error)}") from error
+            way = f"; {_OWN}" if isinstance(error.__cause__, _NOT_ALLOWED) else ""
+            raise Unavailable(f"RING_EVENT_STORE can't be opened: {line(error)}{way}") from error

@@ -225,8 +225,21 @@ def test_a_group_of_any_size_is_one_transaction(log: EventLog, count: int, size:
 
 def test_a_database_that_is_not_there_is_named(dsn: str) -> None:
     name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-    with pytest.raises(Unavailable, match='"nowhere"'):
+    with pytest.raises(Unavailable, match=r'"nowhere".*see that it runs there'):
         open_log(dsn.replace(f"/{name}?", "/nowhere?"))
+
+
+def test_a_user_who_may_only_read_is_told_what_is_needed(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE ROLE reads_only LOGIN")
+    try:
+        for odd in ("user=reads_only", "options=-c%20default_transaction_read_only%3Don"):
+            other = dsn.replace("postgres:@/", "/") if odd[:4] == "user" else dsn
+            with pytest.raises(Unavailable, match="createdb --owner"):
+                open_log(f"{other}&{odd}")
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("DROP ROLE reads_only")
 
 
 def test_everything_that_the_dsn_says_is_used(dsn: str) -> None:
