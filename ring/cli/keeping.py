@@ -11,7 +11,15 @@ from ring.cli.connection import connect
 from ring.cli.failure import CommandError
 from ring.cli.operations import rejects
 from ring.cli.options import Json, Server
-from ring.cli.output import count, print_json, print_line, print_table, progress_bar, show_position
+from ring.cli.output import (
+    count,
+    note,
+    print_json,
+    print_line,
+    print_table,
+    progress_bar,
+    show_position,
+)
 from ring.cli.settings import load
 from ring.cli.times import positions
 
@@ -93,20 +101,28 @@ def _copied(title: str, call: Iterable[CopyProgress], as_json: bool) -> CopyProg
 def reconcile(server: Server = None, as_json: Json = False) -> None:
     """Did every read arrive? Per reader and epoch what came, what is missing, what is projected.
 
-    Exit code 1 where anything is missing.
+    Exit code 1 where anything is missing. Reads that still wait with their reader are told beside.
     """
     from proto.ring.v1.operations_pb2 import ReconcileProgress, ReconcileRequest
     from proto.ring.v1.operations_pb2_grpc import OperationsServiceStub
+    from proto.ring.v1.registry_pb2 import ListReadersRequest
+    from proto.ring.v1.registry_pb2_grpc import RegistryServiceStub
 
     last = ReconcileProgress()
     with connect(server, load()) as channel, progress_bar() as bar:
         task = bar.add_task("reconciling", total=None)
         for last in OperationsServiceStub(channel).Reconcile(ReconcileRequest()):
             bar.update(task, completed=last.position, total=last.head or None)
+        readers = RegistryServiceStub(channel).ListReaders(ListReadersRequest(), timeout=_SECONDS)
     if as_json:
         print_json(last)
     else:
         _print_accounts(last.accounts)
+    if waiting := [reader for reader in readers.readers if reader.health.spool_depth]:
+        depth = sum(reader.health.spool_depth for reader in waiting)
+        named = ", ".join(reader.reader_id for reader in waiting[:3])
+        more = ", …" if len(waiting) > 3 else ""
+        note(f"{count(depth, 'read')} in the spools of {named}{more} have not come yet, they said")
     if last.complete:
         if not as_json:
             print_line("nothing is missing")

@@ -18,7 +18,7 @@ from eventsourcing.persistence import StoredEvent
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc, operations_pb2, operations_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition, Purpose
-from proto.ring.v1.ingest_pb2 import PictureUpload, PlateRead, ReaderHello
+from proto.ring.v1.ingest_pb2 import PictureUpload, PlateRead, ReaderHello, ReaderStatus
 from proto.ring.v1.investigation_pb2 import GetPictureRequest
 from proto.ring.v1.investigation_pb2_grpc import InvestigationServiceStub
 from ring.application import Ring
@@ -31,9 +31,9 @@ from tests.integration.test_alerts import Subscriber, import_entries, register, 
 from tests.vendor import Client, read
 
 
-def ring(server: Server, *command: str, code: int = 0) -> list[dict[str, Any]]:
-    """The `ring` command; what it printed as JSON."""
-    done = subprocess.run(
+def run(server: Server, *command: str) -> subprocess.CompletedProcess[str]:
+    """The `ring` command."""
+    return subprocess.run(
         [sys.executable, "-m", "ring.cli", *command, "--server", server.address, "--json"],
         cwd=ROOT,
         capture_output=True,
@@ -41,6 +41,11 @@ def ring(server: Server, *command: str, code: int = 0) -> list[dict[str, Any]]:
         check=False,
         timeout=60,
     )
+
+
+def ring(server: Server, *command: str, code: int = 0) -> list[dict[str, Any]]:
+    """The `ring` command; what it printed as JSON."""
+    done = run(server, *command)
     assert done.returncode == code, done.stderr
     if code:
         return [{"error": done.stderr}]
@@ -77,6 +82,20 @@ def test_reconcile_accounts_for_every_read(server: Server) -> None:
     client.close()
     (said,) = ring(server, "reconcile", code=1)
     assert "3 sequences never came" in said["error"]
+
+
+def test_reconcile_tells_of_reads_that_wait_with_their_reader(server: Server) -> None:
+    client = Client(server, "r2", str(uuid4()))
+    client.send(status=ReaderStatus(spool_depth=1207))
+    client.batch(read(1))
+    client.until(1)
+    told = "1,207 reads in the spools of r2 have not come yet, they said"
+    assert told in run(server, "reconcile").stderr
+    client.send(status=ReaderStatus(spool_depth=0))
+    client.batch(read(2))
+    client.until(2)
+    client.close()
+    assert "spools" not in run(server, "reconcile").stderr
 
 
 def test_a_rejected_read_is_judged_again(server: Server) -> None:
