@@ -116,6 +116,7 @@ class Rebuild:
         # Of one that could not tidy up, for ClickHouse was away.
         databases.drop_leftovers(self._follower.projection.database)
         built = Projection(self._log, self._clickhouse.open(), databases.create_next())
+        self._report(RebuildProgress(head=self._log.head()))
         try:
             yield databases, built, client
         finally:

@@ -142,9 +142,7 @@ async def _passed_on(call: Any, context: Any) -> AsyncIterator[Any]:
             yield progress
     except grpc.aio.AioRpcError as error:
         if error.code() == grpc.StatusCode.UNAVAILABLE:
-            raise Unavailable(
-                "the read side does not answer just now: see `ring status`, and try again"
-            ) from None
+            raise Unavailable("the read side does not answer just now: see `ring status`") from None
         await context.abort(error.code(), error.details() or "")
 
 

@@ -163,6 +163,18 @@ def test_an_old_database_is_upgraded_at_the_start(
     assert "0002_schema_versions" in said
 
 
+def test_every_column_of_a_table_that_is_compared_has_a_checksum(
+    client: Client, databases: Databases
+) -> None:
+    database = databases.live()
+    columns = definitions(client, database)
+    client.use(database)
+    for table in TABLES:
+        (sums,) = client.named_rows(f"checksums/{table}")
+        _, *there = columns[table]
+        assert set(sums) == {"rows", *(name for _, name, *_ in there)}
+
+
 def test_migrations_are_numbered_without_a_gap(tmp_path: Path) -> None:
     for name in ("0001_a", "0003_b"):
         (tmp_path / f"{name}.sql").write_text("SELECT 1;")
