@@ -81,7 +81,7 @@ class ReadSide:
             try:
                 self._open()
             except ClickHouseError as error:
-                health = _why(error.code)
+                health = _why(error)
                 if health != self._health:
                     _logger.error("clickhouse_unreachable", code=error.code, reason=health)
                 self._health = health
@@ -185,9 +185,14 @@ class ReadSide:
                 self._follower.projection.close()
 
 
-def _why(code: int | None) -> str:
+def _why(error: ClickHouseError) -> str:
     """Why ClickHouse can't be opened, and what to do."""
-    match code:
+    match error.code:
+        case None if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return (
+                "ClickHouse's certificate is not trusted; trying again: name the file of its "
+                "authority in SSL_CERT_FILE and start again, or see that RING_CLICKHOUSE is right"
+            )
         case None:
             return (
                 "ClickHouse can't be reached; trying again: see that it runs and that "
@@ -201,4 +206,4 @@ def _why(code: int | None) -> str:
                 "let it create and drop databases of that name"
             )
         case _:
-            return f"ClickHouse refuses (code {code}); trying again: see its own log"
+            return f"ClickHouse refuses (code {error.code}); trying again: see its own log"

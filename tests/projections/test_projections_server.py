@@ -1,7 +1,12 @@
 """The real server on a ClickHouse server over HTTP, which goes away and comes back."""
 
+import contextlib
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +200,34 @@ def test_a_wrong_password_is_said_and_never_shown(own_front: Front, tmp_path: Pa
             assert "wr0ng" not in says(served)
     finally:
         world.close()
+
+
+def test_a_certificate_that_is_not_trusted_is_told(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is absent: no certificate can be made")
+    key = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
+    files = ("-keyout", "key.pem", "-out", "certificate.pem")
+    subprocess.run(["openssl", *key, *files], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def shake_hands() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection, contextlib.suppress(OSError):
+                        context.wrap_socket(connection, server_side=True)
+
+        threading.Thread(target=shake_hands, daemon=True).start()
+        port = listening.getsockname()[1]
+        world = World(tmp_path, f"https://ring:pw@localhost:{port}/ring")
+        try:
+            with serving(world, wait=False) as served:
+                assert within(60, lambda: "SSL_CERT_FILE" in says(served))
+        finally:
+            world.close()
+            listening.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize(
