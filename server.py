@@ -323,7 +323,10 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        fail(f"RING_{str(first['loc'][0]).upper()}: {first['msg']}")
+        told = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "time_delta_parsing":
+            told = f"{first['input']!r} is no duration: write PT30S, PT6H or P3D, for instance"
+        fail(f"RING_{str(first['loc'][0]).upper()}: {told}")
     run = _read if options.role == "read" else _write
     try:
         asyncio.run(run(options, settings))

@@ -158,6 +158,24 @@ def test_what_is_not_safe_or_makes_no_sense_is_refused(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("RING_MAX_VISIT", "3 weeks", "'3 weeks' is no duration: write PT30S"),
+        ("RING_METRICS", "9464", "'9464' is not HOST:PORT"),
+        ("RING_TIME_ZONE", "Buenos Aires", "'Buenos Aires' is not a time zone"),
+        ("RING_EVENT_STORE_MAX_MIB", "-1", "greater than or equal to 0"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_named(
+    tmp_path: Path, name: str, value: str, told: str
+) -> None:
+    line = refused("--data", str(tmp_path), "--insecure", env={name: value})
+    assert line.startswith(f"server: {name}: ")
+    assert told in line
+    assert "Value error" not in line
+
+
 def test_a_second_server_on_the_same_data_is_refused(server: Server) -> None:
     line = refused("--data", str(server.data), "--listen", "127.0.0.1:0", "--insecure")
     assert f"another server runs on {server.data}" in line
