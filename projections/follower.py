@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 import structlog
+from eventsourcing.persistence import PersistenceError
 
 from projections.batch import Batches, Stored, UnknownEventError
 from projections.clickhouse import ClickHouseError, Client
@@ -253,4 +254,6 @@ def _explain(error: Exception) -> str:
         return (
             f"ClickHouse refuses (code {error.code}); trying again: see that it runs and has room"
         )
+    if isinstance(error, PersistenceError):
+        return "the event log can't be read; trying again: see that its database runs"
     return f"following the log failed ({type(error).__name__}); trying again"

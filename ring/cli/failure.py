@@ -34,6 +34,7 @@ def explain(error: grpc.RpcError, server: str) -> CommandError:
                     "or name another with --server HOST:PORT"
                 )
             else:
+                said = said.removesuffix(": try again")
                 text = f"the server at {server} is not available just now ({said}): try again"
         case grpc.StatusCode.UNIMPLEMENTED:
             text = "not available in this version of the server" + (f" ({said})" if said else "")

@@ -16,7 +16,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from proto.ring.v1 import investigation_pb2, investigation_pb2_grpc
+from proto.ring.v1 import (
+    investigation_pb2,
+    investigation_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
+)
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from proto.ring.v1.common_pb2 import LogPosition, Purpose
 from tests.conftest import ROOT, NewStore, Postgres, Server, ServerFactory
@@ -306,6 +311,32 @@ def test_a_server_outlives_a_restart_of_postgresql(
     assert search(server, position) == {"WANTED1": 2, "AFTER1": 1}
     subscriber.stop()
     assert streaming.close() is grpc.StatusCode.OK
+    assert server.stop() == 0
+
+
+def test_where_postgresql_is_away_the_event_log_is_named(
+    start_server: ServerFactory, postgres: Postgres
+) -> None:
+    server = start_server(env={"RING_EVENT_STORE": postgres.new_database()})
+
+    def ill() -> dict[str, str]:
+        with server.channel() as channel:
+            stub = operations_pb2_grpc.OperationsServiceStub(channel)
+            status = stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=60)
+        return {part.part: part.message for part in status.parts if not part.well}
+
+    postgres.stop()
+    try:
+        deadline = time.monotonic() + 120
+        while not {"event log", "read side"} <= set(found := ill()):
+            assert time.monotonic() < deadline, found
+        assert "can't be read" in found["event log"]
+        assert found["read side"].startswith("the event log can't be read")
+    finally:
+        postgres.start()
+    while ill():
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.5)
     assert server.stop() == 0
 
 
