@@ -1,14 +1,17 @@
 """`--export FILE`: an answer as CSV or Parquet instead of on the screen.
 
 Always true here: rows are written as they arrive, a few thousand in memory; a file has its name
-only once it is whole and on the disk, so what was cut short is never taken for an answer; nothing
-is overwritten unless told. Files are readable by their owner alone: they hold people's movements.
+only once it is whole and on the disk, so what was cut short is never taken for an answer, and goes
+away also where the command is told to end; nothing is overwritten unless told. Files are readable
+by their owner alone: they hold people's movements.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +19,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from threading import current_thread, main_thread
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 import typer
 
@@ -82,6 +86,7 @@ class Destination:
         written = 0
         left = iter(messages)
         with (
+            _ending_in_order(),
             _whole(self) as part,
             _SINKS[self.path.suffix.lower()](part, columns, about) as sink,
             progress_bar() as bar,
@@ -146,6 +151,28 @@ def _whole(chosen: Destination) -> Iterator[Path]:
                 part.unlink()
     except OSError as error:
         raise CommandError(f"{path}: {(error.strerror or 'cannot be written').lower()}") from error
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that it can put things away."""
+
+    def end(number: int, _: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    # Who ignores one (nohup) goes on; a thread can set none.
+    default = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if current_thread() is main_thread() and signal.getsignal(number) == signal.SIG_DFL
+    ]
+    for number in default:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in default:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class _Sink(Protocol):

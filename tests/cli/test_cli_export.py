@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +33,7 @@ from proto.ring.v1.investigation_pb2 import (
 from ring.cli.export import Destination
 from ring.cli.export_columns import columns_of, safe_text
 from tests.cli.memory_ring import MemoryRing, at, error_of, fails, lines_of, run
+from tests.conftest import ROOT
 
 PURPOSE = ("--case", "C-1", "--reason", "who was there")
 _KNOWN = ("plate", "reads", "first_seen", "last_seen", "score", "region")
@@ -46,11 +51,17 @@ PLATES = [
 
 
 class AnsweringRing(MemoryRing):
-    """Answers a timeline too, and breaks off a search after its first page if told to."""
+    """Answers a timeline too; breaks off a search after its first page, or stalls, if told to."""
 
     breaks = False
+    stalled: threading.Event | None = None
 
     def SearchPlates(self, request, context):
+        if self.stalled and request.page_token:
+            over = threading.Event()
+            context.add_callback(over.set)
+            self.stalled.set()
+            over.wait(60)
         if self.breaks and request.page_token:
             context.abort(grpc.StatusCode.UNAVAILABLE, "the read side went away")
         return super().SearchPlates(request, context)
@@ -150,6 +161,30 @@ def test_an_answer_that_breaks_off_leaves_no_file_and_not_the_half_of_one(
     assert "went away" in error_of(search(ring, "--export", str(path), "--force"))
     assert path.read_text() == "yesterday's"
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    ("told", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_command_that_is_told_to_end_leaves_nothing(
+    ring: AnsweringRing, tmp_path: Path, suffix: str, told: signal.Signals, code: int
+) -> None:
+    ring.stalled = threading.Event()
+    asked = ("search", "A*", *PURPOSE, "--limit", "2000", "--server", ring.address)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ring.cli", *asked, "--export", str(tmp_path / f"answer{suffix}")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        # As a shell in the background would not have it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert ring.stalled.wait(60)
+    assert len(leftovers(tmp_path)) == 1
+    process.send_signal(told)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (code, b"")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_timeline_gives_its_passages_and_beside_them_its_visits(
