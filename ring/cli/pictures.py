@@ -36,6 +36,8 @@ def picture(
     with connect(server, settings) as channel:
         jpeg = InvestigationServiceStub(channel).GetPicture(request, timeout=timeout).jpeg
     try:
+        # Readable by its owner alone, as an export is.
+        output.touch(mode=0o600)
         output.write_bytes(jpeg)
     except OSError as error:
         raise CommandError(

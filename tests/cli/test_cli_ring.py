@@ -140,6 +140,7 @@ def test_a_read_leads_to_its_picture(ring: Ring) -> None:
     for name in (DIGEST.hex(), str(first["crop_sha256"])):
         assert ring.show("picture", name, "-o", str(target)).returncode == 0
         assert target.read_bytes() == JPEG
+        assert target.stat().st_mode & 0o077 == 0
     assert base64.b64decode(str(first["crop_sha256"])) == DIGEST
     nothing = ring.show("picture", "00" * 32, "-o", str(target))
     assert "picture" in error_of(nothing)
