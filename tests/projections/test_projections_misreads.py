@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from projections import presence
 from projections.clones import clone_suspects, hunt_of
 from projections.encounters import common_plates, companions_of, places_of, travel_of
 from projections.last_passages import LastPassages
@@ -209,9 +210,12 @@ def test_answers_without_misreads_are_those_of_the_rule_in_any_arrival_order(
         plates = common_plates(client, log, places_of(request)).plates
         assert [(p.plate, list(p.seen_at)) for p in plates] == seen_at(reads, folded, scenes, least)
 
-    for moment in rng.choices(times, k=3):
+    # From all reads, and from each plate's last passages.
+    for past, moment in zip([-(2**62), 2**62] * 2, rng.choices(times, k=4), strict=True):
         asked = moment_of(pb.ListPresentRequest(at=from_micros(moment)), Timestamp(), MAX_VISIT)
-        present = present_at(client, log, LastPassages(), asked)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(presence, "_PAST", past)
+            present = present_at(client, log, LastPassages(), asked)
         expected = inside(reads, folded, moment)
         assert {v.plate: micros(v.visit.entered_at) for v in present.vehicles} == expected
         assert present.total == len(expected)
