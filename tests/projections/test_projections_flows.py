@@ -1,7 +1,9 @@
 """Flows: hours of the city's zone, what is usual in them, and what stands out."""
 
+import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from statistics import median
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -128,6 +130,43 @@ def test_an_hour_that_a_clock_change_left_out_is_not_compared_with(filled: Fille
     )
     (found,) = flows.flows_in(filled.client, flows.traffic_of(request, zone, NOW)).flows
     assert (micros(found.hour), found.passages, found.usual) == (last, 5, 20)
+
+
+def test_what_is_usual_is_the_median_of_the_same_hours_by_the_wall_clock(filled: Filled) -> None:
+    zone = ZoneInfo("America/Santiago")
+    rng = random.Random(3)
+    for year, month, day in ((2026, 4, 4), (2026, 9, 5)):
+        # 23:00 comes twice on the first of these Saturdays, midnight not at all after the second.
+        saturday = datetime(year, month, day, 18, tzinfo=zone)
+        place = f"U{month}"
+        kept: dict[int, int] = {}
+        for week in range(-3, 5):
+            start = int((saturday + timedelta(weeks=week)).timestamp()) * SECOND
+            for hour in range(start, start + 10 * HOUR, HOUR):
+                kept[hour] = rng.choice([0, 0, 1, 3, 8, 20])
+                if kept[hour]:
+                    filled.world.see(*passages_at(hour, kept[hour], place))
+        filled.apply()
+        for week in range(1, 5):
+            start = int((saturday + timedelta(weeks=week)).timestamp()) * SECOND
+            end = start + 9 * HOUR
+            request = pb.ListFlowsRequest(
+                range=range_of(start, end), checkpoints=[place], compare=True
+            )
+            answer = flows.flows_in(filled.client, flows.traffic_of(request, zone, NOW)).flows
+            found = {micros(f.hour): (f.passages, f.usual) for f in answer}
+            walls: dict[datetime, int] = {}
+            for hour in sorted(kept):
+                wall = datetime.fromtimestamp(hour // SECOND, zone).replace(tzinfo=None, fold=0)
+                walls.setdefault(wall, hour)
+            expected = {}
+            for hour in range(start, end, HOUR):
+                wall = datetime.fromtimestamp(hour // SECOND, zone).replace(tzinfo=None, fold=0)
+                before = [wall - timedelta(weeks=n) for n in range(1, 5)]
+                usual = median(kept[walls[w]] for w in before if w in walls)
+                if usual or kept[hour]:
+                    expected[hour] = (kept[hour], usual)
+            assert found == expected
 
 
 def passages_at(at: int, number: int, checkpoint: str = "S") -> list[Seen]:

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import comb, exp, log10
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -326,6 +327,49 @@ def test_misreads_of_a_common_plate_are_no_common_plates(filled: Filled) -> None
 def test_a_chance_meeting_scores_nothing() -> None:
     assert surprise([500] * 3, 30, 0.01) == 0
     assert surprise([1] * 3, 3, 1e-6) == pytest.approx(18, abs=0.1)
+
+
+def test_scores_are_those_of_the_formula(make_world: Callable[[], World]) -> None:
+    filled = Filled(make_world())
+    rng = random.Random(4)
+    plates = ["AB123CD", "XYZ987", "ABC124", "AC567OP", "MNO468"]
+    reads = [
+        Seen(rng.choice(plates), T0 + rng.randrange(40) * 90 * SECOND, rng.choice("AB"))
+        for _ in range(120)
+    ]
+    filled.world.see(*reads)
+    filled.apply()
+    within = 2 * MINUTE
+    begins = {
+        plate: [p.first for p in reference.passages(filled.world.numbered(own))]
+        for plate in plates
+        for own in [[r for r in reads if r.plate == plate]]
+    }
+    ours = begins[plates[0]]
+    near = [
+        {
+            plate
+            for plate in plates[1:]
+            for b in begins[plate]
+            if b.checkpoint == o.checkpoint and abs(b.at - o.at) <= within
+        }
+        for o in ours
+    ]
+    expected = {}
+    for plate in plates[1:]:
+        share = sum(r.plate == plate for r in reads) / len(reads)
+        by_chance = [1 - exp(-len(met) * share) for met in near]
+        met = [p for p, who in zip(by_chance, near, strict=True) if plate in who]
+        score = -sum(map(log10, met)) - log10(comb(len(ours), len(met)))
+        expected[plate] = (len(met), max(0.0, score), sum(by_chance))
+    request = pb.FindCompanionsRequest(plate=plates[0], min_encounters=1)
+    found = companions(filled, request)
+    filled.client.close()
+    assert {c.plate for c in found} == set(expected)
+    for c in found:
+        told = (c.encounters, c.score, c.expected)
+        assert told == pytest.approx(expected[c.plate], rel=1e-5, abs=1e-5)
+    assert [c.score for c in found] == sorted((c.score for c in found), reverse=True)
 
 
 def test_a_hint_is_no_proof_and_comes_when_asked_for(filled: Filled) -> None:
