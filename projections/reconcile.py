@@ -22,6 +22,7 @@ _PAGE = 20_000
 # Positions compared with the read side at a time.
 _STRETCH = 500_000
 _GAPS = 100
+_END = 2**63 - 1
 _READ = "ring.read"
 _REJECTED = "ring.read.rejected"
 _CONFLICT = "ring.read.conflict"
@@ -115,6 +116,7 @@ def reconcile(log: EventLog, readers: Readers, head: int) -> Iterator[ReconcileP
         unknown += len(there.difference(positions))
         position = upto
         yield ReconcileProgress(position=position, head=head)
+    unknown += _beyond(log, readers, head)
     messages = sorted(
         (account.message() for account in accounts.values()),
         key=lambda account: (account.reader_id, account.epoch),
@@ -127,6 +129,15 @@ def reconcile(log: EventLog, readers: Readers, head: int) -> Iterator[ReconcileP
     yield ReconcileProgress(
         position=head, head=head, accounts=messages, complete=complete, unknown_rows=unknown
     )
+
+
+def _beyond(log: EventLog, readers: Readers, head: int) -> int:
+    """How many rows there are of positions that the log has not given, or not any more."""
+    with readers.client() as client:
+        rows = client.rows("queries/positions_between", log=log.log_id, after=head, upto=_END)
+    # Asked for later: whatever had a row by then has its event.
+    last = log.head()
+    return sum(row[0] > last for row in rows)
 
 
 def _readmitted(state: bytes) -> str:

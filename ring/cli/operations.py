@@ -54,7 +54,7 @@ def status(server: Server = None, as_json: Json = False) -> None:
     behind = found.head.position - found.projected.position
     projected = f"{found.projected.position:,}"
     if found.HasField("head"):
-        projected += f" ({behind:,} behind)"
+        projected += f" ({behind:,} behind)" if behind >= 0 else f" ({-behind:,} beyond the log)"
     print_fields(
         f"digital ring {found.version}",
         (

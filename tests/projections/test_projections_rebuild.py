@@ -1,8 +1,10 @@
 """Everything in ClickHouse can be dropped and built anew from the log, with equal checksums."""
 
 import random
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import grpc
 import pytest
@@ -15,9 +17,14 @@ from projections.follower import Projection
 from projections.rebuild import TABLES
 from projections.schema import Databases
 from proto.ring.v1 import investigation_pb2 as pb
-from proto.ring.v1.operations_pb2 import RebuildProgress, RebuildRequest
+from proto.ring.v1.operations_pb2 import (
+    GetStatusRequest,
+    RebuildProgress,
+    RebuildRequest,
+    ReconcileRequest,
+)
 from tests.projections.conftest import embedded_alone
-from tests.projections.test_projections_follower import busy_city, differences
+from tests.projections.test_projections_follower import busy_city, differences, within
 from tests.projections.world import PURPOSE, SECOND, T0, Seen, Served, World, serving
 
 
@@ -178,6 +185,30 @@ def test_a_rebuild_heals_while_questions_and_reads_go_on(served: Served, client:
 def timeline_length(served: Served, plate: str) -> int:
     request = pb.GetTimelineRequest(purpose=PURPOSE, plate=plate, at_least=served.at_head())
     return len(served.investigation.GetTimeline(request).passages)
+
+
+def test_a_log_that_was_put_back_is_noticed_and_built_anew(world: World) -> None:
+    last = world.see(*(Seen(f"P{i:05}", T0) for i in range(10)))
+    with serving(world) as served:
+        wait(served)
+        *_, account = served.projections.Reconcile(ReconcileRequest())
+        assert (account.complete, account.unknown_rows) == (True, 0)
+    with closing(sqlite3.connect(world.path / "events.sqlite")) as database, database:
+        database.execute("DELETE FROM stored_events WHERE position > ?", (last - 3,))
+        database.execute("UPDATE sqlite_sequence SET seq = ?", (last - 3,))
+    with serving(world) as served:
+
+        def health() -> str:
+            return str(served.projections.GetStatus(GetStatusRequest()).health)
+
+        assert within(30, lambda: "put back to an older state" in health())
+        *_, account = served.projections.Reconcile(ReconcileRequest())
+        assert (account.complete, account.unknown_rows) == (False, 3)
+        *_, outcome = served.projections.Rebuild(RebuildRequest())
+        assert outcome.outcome == "rebuilt"
+        assert within(30, lambda: health() == "ok")
+        *_, account = served.projections.Reconcile(ReconcileRequest())
+        assert (account.complete, account.unknown_rows) == (True, 0)
 
 
 @embedded_alone
