@@ -15,6 +15,7 @@ log10 of m over n, in how many ways n of m could have been met; at least 0.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb, expm1, log10
+from typing import Any
 
 import numpy as np
 
@@ -103,11 +104,30 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
             f"{travel.plate} has {len(passages):,} passages in the range, more than "
             f"{_MOST_PASSAGES:,}: ask for less time or fewer checkpoints"
         )
-    # Where another vehicle was misread as the target, the target was not.
-    note_misreads(client, log, {travel.plate: passages})
-    passages = [p for p in passages if p.counts]
     if len(passages) < travel.least:
         return FindCompanionsResponse()
+    question = _question(travel, passages)
+    with client.meanwhile("queries/companions", misreads=[], **question) as asked:
+        note_misreads(client, log, {travel.plate: passages})
+    rows = asked.result()
+    if not all(p.counts for p in passages):
+        # Where another vehicle was misread as the target, the target was not.
+        passages = [p for p in passages if p.counts]
+        if len(passages) < travel.least:
+            return FindCompanionsResponse()
+        question = _question(travel, passages)
+        rows = client.rows("queries/companions", misreads=[], **question)
+    if misreads := _misreads(client, log, travel.plate, passages, {row[0] for row in rows}):
+        rows = client.rows("queries/companions", misreads=sorted(misreads), **question)
+    traffic = {met[0]: plates for plate, met, _, plates in rows if not plate}
+    found = [(plate, met, checkpoints) for plate, met, checkpoints, _ in rows if plate]
+    if not found:
+        return FindCompanionsResponse()
+    return _ranked(client, travel, len(passages), traffic, found)
+
+
+def _question(travel: Travel, passages: Sequence[PassageOf]) -> dict[str, Any]:
+    """What the named query takes, for these passages of the target."""
     width = 2 * travel.within + _GAP
     keys: set[tuple[str, int]] = set()
     windows = []
@@ -117,7 +137,7 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
         windows += [
             (p.checkpoint, s, p.at, p.direction, number) for s in _stretches(first, last, width)
         ]
-    question = {
+    return {
         "plate": travel.plate,
         "width": width,
         "within": travel.within,
@@ -128,14 +148,6 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
         "format": travel.asked.expression,
         "min_confidence": travel.asked.min_confidence,
     }
-    rows = client.rows("queries/companions", misreads=[], **question)
-    if misreads := _misreads(client, log, travel.plate, passages, {row[0] for row in rows}):
-        rows = client.rows("queries/companions", misreads=sorted(misreads), **question)
-    traffic = {met[0]: plates for plate, met, _, plates in rows if not plate}
-    found = [(plate, met, checkpoints) for plate, met, checkpoints, _ in rows if plate]
-    if not found:
-        return FindCompanionsResponse()
-    return _ranked(client, travel, len(passages), traffic, found)
 
 
 def _misreads(

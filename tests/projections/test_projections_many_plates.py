@@ -288,6 +288,9 @@ def test_nobody_is_met_where_another_was_misread_as_the_target(filled: Filled) -
         plate="TARGET4", range=range_of(at, at + DAY), min_encounters=1
     )
     assert {c.plate: c.encounters for c in companions(filled, request)} == {"CONVOY2": 2}
+    # Nothing of it is left.
+    request.checkpoints.append("C")
+    assert companions(filled, request) == []
 
 
 def test_misreads_of_a_common_plate_are_no_common_plates(filled: Filled) -> None:
