@@ -164,6 +164,11 @@ def server(start_server: ServerFactory, new_store: NewStore) -> Server:
 def state_of(police: Agency, ask: Asking, it: Things) -> Any:
     """All that its owner is told of a list and its alerts."""
     told = [ask(name, it) for name in (*SEEING, *LISTING)]
+    for _, _, answers in told:
+        for hook in getattr(answers[0], "webhooks", ()) if answers else ():
+            # How far it has come by itself.
+            for field in ("position", "attempts", "trouble"):
+                hook.ClearField(field)
     return told, [(a.alert_id, a.state) for a in police.told(_head(ask, it))]
 
 
