@@ -155,6 +155,7 @@ class WriteProcess:
             self.watch,
             channel,
             pictures,
+            readers,
             self._grew,
         )
         self.forwarder = investigation.Forwarder(channel, pictures)

@@ -194,6 +194,10 @@ class Spool:
                 return self._epochs.last_sequence
             return int(self._file.run("epoch", uuid=epoch).fetchone()[2])
 
+    def acknowledged_of(self, epoch: str) -> int:
+        """The last sequence of an epoch that was acknowledged; 0: none."""
+        return next((e.acknowledged for e in self.epochs() if e.uuid == epoch), 0)
+
     def oldest_epoch_with_reads(self) -> str | None:
         """The epoch to deliver first, or None where nothing waits."""
         with self._guard:

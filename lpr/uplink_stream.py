@@ -139,7 +139,10 @@ class Stream:
 
     async def _send(self) -> None:
         hello = ReaderHello(
-            reader_id=self._spool.reader_id, epoch=self.epoch, software_version=self._software
+            reader_id=self._spool.reader_id,
+            epoch=self.epoch,
+            software_version=self._software,
+            acknowledged_sequence=await asyncio.to_thread(self._spool.acknowledged_of, self.epoch),
         )
         self._hello_at = time.time()
         await self._call.write(StreamReadsRequest(hello=hello))

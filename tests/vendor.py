@@ -23,14 +23,27 @@ class Client:
     """One stream, message by message."""
 
     def __init__(
-        self, server: Server, reader: str, epoch: str, *, hello: bool = True, timeout: float = 20
+        self,
+        server: Server,
+        reader: str,
+        epoch: str,
+        *,
+        hello: bool = True,
+        acknowledged: int = 0,
+        timeout: float = 20,
     ) -> None:
         self._out: queue.SimpleQueue[StreamReadsRequest | None] = queue.SimpleQueue()
         self.channel = server.channel()
         stub = ingest_pb2_grpc.IngestServiceStub(self.channel)
         self.call = stub.StreamReads(iter(self._out.get, None), timeout=timeout)
         if hello:
-            self.send(hello=ReaderHello(reader_id=reader, epoch=epoch, software_version="test"))
+            said = ReaderHello(
+                reader_id=reader,
+                epoch=epoch,
+                software_version="test",
+                acknowledged_sequence=acknowledged,
+            )
+            self.send(hello=said)
             self.resume = self.next().committed_sequence
 
     def send(self, **message: object) -> None:

@@ -8,6 +8,7 @@ sends faster than the log commits is slowed by gRPC's own flow control.
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from proto.ring.v1 import ingest_pb2_grpc
@@ -166,7 +167,9 @@ class _Session:
         self._in_hand += 1
         self._window = asyncio.Semaphore(_WINDOW - 1)
         self._service.readers.opened(stream.reader_id, hello.software_version)
-        self._service.committer.hello(stream, self._answered)
+        self._service.committer.hello(
+            stream, partial(self._resumed, stream, hello.acknowledged_sequence)
+        )
 
     async def _store_picture(self, picture: PictureUpload) -> None:
         try:
@@ -188,6 +191,13 @@ class _Session:
 
     def _from_outside(self, error: RingError) -> None:
         self._loop.call_soon_threadsafe(self.end, error)
+
+    def _resumed(self, stream: Stream, acknowledged: int, answer: Answer) -> None:
+        if answer.error is None:
+            self._service.readers.resumed(
+                stream.reader_id, stream.epoch, answer.committed, acknowledged
+            )
+        self._answered(answer)
 
     def _answered(self, answer: Answer) -> None:
         self._in_hand -= 1

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ring.readmission import REJECTS, readmit
 from ring.reads import Conflict
 from ring.rpc.clock import now
 from ring.rpc.health import Watch
+from ring.rpc.readers import Readers
 from ring.store import unseal
 
 _DEFAULT_LIMIT = 1000
@@ -39,10 +40,12 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
         watch: Watch,
         channel: grpc.aio.Channel,
         pictures: Pictures,
+        readers: Readers,
         on_growth: Callable[[], None],
     ) -> None:
         self._ring = ring
         self._pictures = pictures
+        self._readers = readers
         self._on_growth = on_growth
         self._matcher = matcher
         self._read_side = operations_pb2_grpc.ProjectionServiceStub(channel)
@@ -124,9 +127,16 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
     async def Reconcile(  # noqa: N802
         self, request: pb.ReconcileRequest, context: Any
     ) -> AsyncIterator[pb.ReconcileProgress]:
-        """The read side does it; this passes its progress on."""
+        """The read side does it; this adds what was lost that only readers know of."""
+        lost = self._readers.lost()
+        last: pb.ReconcileProgress | None = None
         async for progress in _passed_on(self._read_side.Reconcile(request), context):
-            yield progress
+            if last is not None:
+                yield last
+            last = progress
+        if last is not None:
+            _note_lost(last, lost)
+            yield last
 
     async def Rebuild(  # noqa: N802
         self, request: pb.RebuildRequest, context: Any
@@ -134,6 +144,22 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
         """The read side does it; this passes its progress on."""
         async for progress in _passed_on(self._read_side.Rebuild(request), context):
             yield progress
+
+
+def _note_lost(
+    progress: pb.ReconcileProgress, lost: Mapping[tuple[str, str], tuple[int, int]]
+) -> None:
+    accounts = {(a.reader_id, a.epoch): a for a in progress.accounts}
+    for key, (committed, acknowledged) in lost.items():
+        account = accounts.get(key) or pb.EpochAccount(reader_id=key[0], epoch=key[1])
+        # A read that came since has made it a gap like any other.
+        if account.last_sequence <= committed:
+            account.missing += acknowledged - committed
+            account.gaps.add(first=committed + 1, last=acknowledged)
+            progress.complete = False
+            if key not in accounts:
+                progress.accounts.append(account)
+    progress.accounts.sort(key=lambda a: (a.reader_id, a.epoch))
 
 
 async def _passed_on(call: Any, context: Any) -> AsyncIterator[Any]:

@@ -29,6 +29,8 @@ class Readers:
 
     def __init__(self) -> None:
         self._heard: dict[str, _Heard] = {}
+        # By reader and epoch: what was acknowledged once and is not in the log.
+        self._lost: dict[tuple[str, str], tuple[int, int]] = {}
 
     def of(self, reader_id: str) -> ReaderHealth:
         """What is known of a reader."""
@@ -50,6 +52,17 @@ class Readers:
         heard.streams += 1
         heard.health.software_version = version
         heard.at = time.time_ns()
+
+    def resumed(self, reader_id: str, epoch: str, committed: int, acknowledged: int) -> None:
+        """A stream was told where the log is; its reader had said what was acknowledged to it."""
+        if acknowledged > committed:
+            self._lost[reader_id, epoch] = committed, acknowledged
+        else:
+            self._lost.pop((reader_id, epoch), None)
+
+    def lost(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """The log's last sequence and the last acknowledged, by reader and epoch."""
+        return dict(self._lost)
 
     def closed(self, reader_id: str) -> None:
         """A stream ended."""

@@ -14,10 +14,11 @@ from lpr.spool_file import inspect
 from proto.ring.v1 import alert_pb2, alert_pb2_grpc
 from proto.ring.v1.alert_pb2 import HotlistEntry
 from tests.conftest import NewStore, Server, ServerFactory
-from tests.faults.accounts import reconcile
+from tests.faults.accounts import accounts, reconcile
 from tests.faults.conftest import FeedingReader, ReaderFactory, plates, register, stored, until
 from tests.faults.feeding_reader import plate
 from tests.integration.test_alerts import import_entries
+from tests.vendor import Client
 
 pytestmark = pytest.mark.timeout(120)
 READERS = ["killed", "cloned", "day", "restored", "emptied"]
@@ -190,12 +191,20 @@ def test_a_server_put_back_to_an_older_copy_gets_all_that_the_spool_still_has(
     assert send_upto(600).ended_well()
     server.kill()
     put_back(server, copy)
+    server.start()
+    # With nothing new to send, a reader says at hello what was acknowledged to it.
+    (known,) = inspect(spool).epochs
+    epoch = known.uuid
+    Client(server, "restored", epoch, acknowledged=known.acknowledged).close()
+    (account,) = (a for a in accounts(server).accounts if a.epoch == epoch)
+    assert account.missing == 400
+    assert [(gap.first, gap.last) for gap in account.gaps] == [(201, 600)]
+    server.stop()
     last = send_upto(1000)
     until(lambda: "spooled" in last.said)
     server.start()
     assert last.ended_well()
 
-    (epoch,) = epochs(spool)
     # What is gone is said to be missing.
     reconcile(server, {("restored", epoch): [*range(1, 201), *range(601, 1001)]})
 

@@ -84,6 +84,36 @@ def test_reconcile_accounts_for_every_read(server: Server) -> None:
     assert "3 sequences never came" in said["error"]
 
 
+def test_reconcile_tells_what_was_acknowledged_by_a_log_that_is_no_more(server: Server) -> None:
+    def missing() -> dict[str, list[tuple[int, int]]]:
+        *_, said = map(json.loads, run(server, "reconcile").stdout.splitlines())
+        return {
+            a["epoch"]: [(int(g["first"]), int(g["last"])) for g in a.get("gaps", ())]
+            for a in said["accounts"]
+            if a["epoch"] in (known, unknown)
+        }
+
+    known, unknown = str(uuid4()), str(uuid4())
+    client = Client(server, "r1", known)
+    client.batch(read(1), read(2))
+    client.until(2)
+    client.close()
+    assert Client(server, "r1", known, acknowledged=2).close() == grpc.StatusCode.OK
+    assert missing() == {known: []}
+    # As after a restore.
+    for epoch in (known, unknown):
+        Client(server, "r1", epoch, acknowledged=7).close()
+    assert missing() == {known: [(3, 7)], unknown: [(1, 7)]}
+    client = Client(server, "r1", known, acknowledged=7)
+    client.batch(read(8))
+    client.until(8)
+    client.close()
+    assert missing() == {known: [(3, 7)], unknown: [(1, 7)]}
+    # A reader that has found its reads after all.
+    assert Client(server, "r1", unknown).close() == grpc.StatusCode.OK
+    assert missing() == {known: [(3, 7)]}
+
+
 def test_reconcile_tells_of_reads_that_wait_with_their_reader(server: Server) -> None:
     client = Client(server, "r2", str(uuid4()))
     client.send(status=ReaderStatus(spool_depth=1207))

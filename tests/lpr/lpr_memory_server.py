@@ -45,6 +45,7 @@ class MemoryIngest(ingest_pb2_grpc.IngestServiceServicer):
         self.batches: list[int] = []
         self.order: list[str] = []
         self.hellos: list[str] = []
+        self.acknowledged: list[int] = []
         self.drop: Callable[[], bool] = lambda: False
         self.mute = False
         self.clock_ahead = 0.0
@@ -63,6 +64,7 @@ class MemoryIngest(ingest_pb2_grpc.IngestServiceServicer):
     ) -> None:
         hello = (await anext(request_iterator)).hello
         self.hellos.append(hello.epoch)
+        self.acknowledged.append(hello.acknowledged_sequence)
         uuid.UUID(hello.epoch)
         if hello.reader_id not in self.readers:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no reader {hello.reader_id}")

@@ -267,6 +267,19 @@ def test_a_server_that_never_acknowledges_is_left(tmp_path: Path) -> None:
     run(story)
 
 
+def test_a_hello_says_what_was_acknowledged(tmp_path: Path) -> None:
+    async def story() -> None:
+        service = MemoryIngest()
+        async with serving(service) as server:
+            for more in (["AA111AA"] * 3, ["BB222BB"]):
+                with Spool(tmp_path, "R1") as spool:
+                    spool.append(reads(*more))
+                    await deliver(spool, server)
+        assert service.acknowledged == [0, 3]
+
+    run(story)
+
+
 def test_twenty_readers_in_one_loop_keep_up(tmp_path: Path) -> None:
     """Not a benchmark: a floor that only a broken pipeline falls under."""
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from proto.ring.v1 import common_pb2 as proto_dot_ring_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/ring/v1/ingest.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\"\xbf\x01\n\x12StreamReadsRequest\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.ring.v1.ReaderHelloH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.ring.v1.ReadBatchH\x00\x12\'\n\x06status\x18\x03 \x01(\x0b\x32\x15.ring.v1.ReaderStatusH\x00\x12)\n\x07picture\x18\x04 \x01(\x0b\x32\x16.ring.v1.PictureUploadH\x00\x42\t\n\x07message\"I\n\x0bReaderHello\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\".\n\tReadBatch\x12!\n\x05reads\x18\x01 \x03(\x0b\x32\x12.ring.v1.PlateRead\"\x81\x01\n\x0cReaderStatus\x12\x13\n\x0bspool_depth\x18\x01 \x01(\x04\x12\x19\n\x11\x66rames_per_second\x18\x02 \x01(\x02\x12)\n\x05\x63lock\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64ropped_frames\x18\x04 \x01(\x04\"-\n\rPictureUpload\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04jpeg\x18\x02 \x01(\x0c\"\xa9\x02\n\tPlateRead\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05plate\x18\x03 \x01(\t\x12\x12\n\nconfidence\x18\x04 \x01(\x02\x12/\n\tposterior\x18\x05 \x03(\x0b\x32\x1c.ring.v1.CharacterCandidates\x12\x0e\n\x06region\x18\x06 \x01(\t\x12\x0c\n\x04lane\x18\x07 \x01(\t\x12%\n\tdirection\x18\x08 \x01(\x0e\x32\x12.ring.v1.Direction\x12\x13\n\x0b\x63rop_sha256\x18\t \x01(\x0c\x12+\n\x07vehicle\x18\n \x01(\x0b\x32\x1a.ring.v1.VehicleAttributes\"@\n\x13\x43haracterCandidates\x12\x12\n\ncharacters\x18\x01 \x01(\t\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"\x81\x02\n\x13StreamReadsResponse\x12\x1a\n\x12\x63ommitted_sequence\x18\x01 \x01(\x04\x12\'\n\x08rejected\x18\x02 \x03(\x0b\x32\x15.ring.v1.RejectedRead\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fstored_pictures\x18\x05 \x03(\x0c\x12\x33\n\x11rejected_pictures\x18\x06 \x03(\x0b\x32\x18.ring.v1.RejectedPicture\"0\n\x0cRejectedRead\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"1\n\x0fRejectedPicture\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t2]\n\rIngestService\x12L\n\x0bStreamReads\x12\x1b.ring.v1.StreamReadsRequest\x1a\x1c.ring.v1.StreamReadsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/ring/v1/ingest.proto\x12\x07ring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aproto/ring/v1/common.proto\"\xbf\x01\n\x12StreamReadsRequest\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.ring.v1.ReaderHelloH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.ring.v1.ReadBatchH\x00\x12\'\n\x06status\x18\x03 \x01(\x0b\x32\x15.ring.v1.ReaderStatusH\x00\x12)\n\x07picture\x18\x04 \x01(\x0b\x32\x16.ring.v1.PictureUploadH\x00\x42\t\n\x07message\"h\n\x0bReaderHello\x12\x11\n\treader_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x04 \x01(\x04\".\n\tReadBatch\x12!\n\x05reads\x18\x01 \x03(\x0b\x32\x12.ring.v1.PlateRead\"\x81\x01\n\x0cReaderStatus\x12\x13\n\x0bspool_depth\x18\x01 \x01(\x04\x12\x19\n\x11\x66rames_per_second\x18\x02 \x01(\x02\x12)\n\x05\x63lock\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64ropped_frames\x18\x04 \x01(\x04\"-\n\rPictureUpload\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04jpeg\x18\x02 \x01(\x0c\"\xa9\x02\n\tPlateRead\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05plate\x18\x03 \x01(\t\x12\x12\n\nconfidence\x18\x04 \x01(\x02\x12/\n\tposterior\x18\x05 \x03(\x0b\x32\x1c.ring.v1.CharacterCandidates\x12\x0e\n\x06region\x18\x06 \x01(\t\x12\x0c\n\x04lane\x18\x07 \x01(\t\x12%\n\tdirection\x18\x08 \x01(\x0e\x32\x12.ring.v1.Direction\x12\x13\n\x0b\x63rop_sha256\x18\t \x01(\x0c\x12+\n\x07vehicle\x18\n \x01(\x0b\x32\x1a.ring.v1.VehicleAttributes\"@\n\x13\x43haracterCandidates\x12\x12\n\ncharacters\x18\x01 \x01(\t\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"\x81\x02\n\x13StreamReadsResponse\x12\x1a\n\x12\x63ommitted_sequence\x18\x01 \x01(\x04\x12\'\n\x08rejected\x18\x02 \x03(\x0b\x32\x15.ring.v1.RejectedRead\x12&\n\x08position\x18\x03 \x01(\x0b\x32\x14.ring.v1.LogPosition\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fstored_pictures\x18\x05 \x03(\x0c\x12\x33\n\x11rejected_pictures\x18\x06 \x03(\x0b\x32\x18.ring.v1.RejectedPicture\"0\n\x0cRejectedRead\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"1\n\x0fRejectedPicture\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t2]\n\rIngestService\x12L\n\x0bStreamReads\x12\x1b.ring.v1.StreamReadsRequest\x1a\x1c.ring.v1.StreamReadsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,23 +36,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMREADSREQUEST']._serialized_start=101
   _globals['_STREAMREADSREQUEST']._serialized_end=292
   _globals['_READERHELLO']._serialized_start=294
-  _globals['_READERHELLO']._serialized_end=367
-  _globals['_READBATCH']._serialized_start=369
-  _globals['_READBATCH']._serialized_end=415
-  _globals['_READERSTATUS']._serialized_start=418
-  _globals['_READERSTATUS']._serialized_end=547
-  _globals['_PICTUREUPLOAD']._serialized_start=549
-  _globals['_PICTUREUPLOAD']._serialized_end=594
-  _globals['_PLATEREAD']._serialized_start=597
-  _globals['_PLATEREAD']._serialized_end=894
-  _globals['_CHARACTERCANDIDATES']._serialized_start=896
-  _globals['_CHARACTERCANDIDATES']._serialized_end=960
-  _globals['_STREAMREADSRESPONSE']._serialized_start=963
-  _globals['_STREAMREADSRESPONSE']._serialized_end=1220
-  _globals['_REJECTEDREAD']._serialized_start=1222
-  _globals['_REJECTEDREAD']._serialized_end=1270
-  _globals['_REJECTEDPICTURE']._serialized_start=1272
-  _globals['_REJECTEDPICTURE']._serialized_end=1321
-  _globals['_INGESTSERVICE']._serialized_start=1323
-  _globals['_INGESTSERVICE']._serialized_end=1416
+  _globals['_READERHELLO']._serialized_end=398
+  _globals['_READBATCH']._serialized_start=400
+  _globals['_READBATCH']._serialized_end=446
+  _globals['_READERSTATUS']._serialized_start=449
+  _globals['_READERSTATUS']._serialized_end=578
+  _globals['_PICTUREUPLOAD']._serialized_start=580
+  _globals['_PICTUREUPLOAD']._serialized_end=625
+  _globals['_PLATEREAD']._serialized_start=628
+  _globals['_PLATEREAD']._serialized_end=925
+  _globals['_CHARACTERCANDIDATES']._serialized_start=927
+  _globals['_CHARACTERCANDIDATES']._serialized_end=991
+  _globals['_STREAMREADSRESPONSE']._serialized_start=994
+  _globals['_STREAMREADSRESPONSE']._serialized_end=1251
+  _globals['_REJECTEDREAD']._serialized_start=1253
+  _globals['_REJECTEDREAD']._serialized_end=1301
+  _globals['_REJECTEDPICTURE']._serialized_start=1303
+  _globals['_REJECTEDPICTURE']._serialized_end=1352
+  _globals['_INGESTSERVICE']._serialized_start=1354
+  _globals['_INGESTSERVICE']._serialized_end=1447
 # @@protoc_insertion_point(module_scope)

@@ -123,22 +123,29 @@ class ReaderHello(_message.Message):
     READER_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_SEQUENCE_FIELD_NUMBER: _builtins.int
     reader_id: _builtins.str
     """As registered with the ring."""
     epoch: _builtins.str
     """UUID of the spool's epoch."""
     software_version: _builtins.str
     """For the operator's eyes, e.g. "lpr 0.1.0"."""
+    acknowledged_sequence: _builtins.int
+    """The last sequence of the epoch that was ever acknowledged to the reader; 0: none, or not known.
+    Where it is above the resume point the ring was put back to an older state, and what was
+    acknowledged since is lost: reconcile says so, before the reader has a next read.
+    """
     def __init__(
         self,
         *,
         reader_id: _builtins.str = ...,
         epoch: _builtins.str = ...,
         software_version: _builtins.str = ...,
+        acknowledged_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "reader_id", b"reader_id", "software_version", b"software_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_sequence", b"acknowledged_sequence", "epoch", b"epoch", "reader_id", b"reader_id", "software_version", b"software_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -510,7 +510,8 @@ class EpochAccount(_message.Message):
     last_sequence: _builtins.int
     missing: _builtins.int
     """Sequences between 1 and the last that never came, and the first hundred runs of them. A gap is
-    final for the protocol; whether a read is behind it, only the reader's spool can tell.
+    final for the protocol; whether a read is behind it, only the reader's spool can tell. With
+    them those after the last that the reader said were acknowledged to it.
     """
     stored: _builtins.int
     rejected: _builtins.int
