@@ -110,20 +110,19 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
     with client.meanwhile("queries/companions", misreads=[], **question) as asked:
         note_misreads(client, log, {travel.plate: passages})
     rows = asked.result()
-    if not all(p.counts for p in passages):
-        # Where another vehicle was misread as the target, the target was not.
-        passages = [p for p in passages if p.counts]
-        if len(passages) < travel.least:
-            return FindCompanionsResponse()
-        question = _question(travel, passages)
-        rows = client.rows("queries/companions", misreads=[], **question)
-    if misreads := _misreads(client, log, travel.plate, passages, {row[0] for row in rows}):
+    # Where another vehicle was misread as the target, the target was not.
+    there = {n for n, p in enumerate(passages) if p.counts}
+    if len(there) < travel.least:
+        return FindCompanionsResponse()
+    counted = [passages[n] for n in sorted(there)]
+    if misreads := _misreads(client, log, travel.plate, counted, {row[0] for row in rows}):
         rows = client.rows("queries/companions", misreads=sorted(misreads), **question)
-    traffic = {met[0]: plates for plate, met, _, plates in rows if not plate}
-    found = [(plate, met, checkpoints) for plate, met, checkpoints, _ in rows if plate]
+    traffic = {met[0]: plates for plate, met, plates in rows if not plate and met[0] in there}
+    found = [(plate, [n for n in met if n in there]) for plate, met, _ in rows if plate]
+    found = [(plate, met) for plate, met in found if len(met) >= travel.least]
     if not found:
         return FindCompanionsResponse()
-    return _ranked(client, travel, len(passages), traffic, found)
+    return _ranked(client, travel, passages, traffic, found)
 
 
 def _question(travel: Travel, passages: Sequence[PassageOf]) -> dict[str, Any]:
@@ -166,24 +165,26 @@ def _misreads(
 def _ranked(
     client: Client,
     travel: Travel,
-    passages: int,
+    passages: Sequence[PassageOf],
     traffic: Mapping[int, int],
-    found: Sequence[tuple[str, Sequence[int], int]],
+    found: Sequence[tuple[str, Sequence[int]]],
 ) -> FindCompanionsResponse:
+    """`traffic`, `found`: plates met at the target's passages, which go by their numbers."""
     by_places = sorted(found, key=lambda f: (-sum(1 / traffic[w] for w in f[1]), f[0]))
     nearest = by_places[: max(_LOOKED_UP, travel.limit)]
     rows = client.rows("queries/activity", plates=[f[0] for f in nearest])
     shares = {str(plate): float(share) for plate, share in rows}
+    counted = sum(p.counts for p in passages)
     everywhere = np.array(list(traffic.values()), float)
     companions = [
         Companion(
             plate=plate,
             encounters=len(met),
-            checkpoints=checkpoints,
-            score=surprise([traffic[w] for w in met], passages, shares[plate]),
+            checkpoints=len({passages[w].checkpoint for w in met}),
+            score=surprise([traffic[w] for w in met], counted, shares[plate]),
             expected=float(-np.expm1(-everywhere * shares[plate]).sum()),
         )
-        for plate, met, checkpoints in nearest
+        for plate, met in nearest
         # What came between the two questions may be in one of them alone.
         if plate in shares
     ]

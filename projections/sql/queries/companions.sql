@@ -9,11 +9,10 @@
 SELECT
     plate,
     groupUniqArray(window),
-    uniqExact(checkpoint),
     if(grouping(plate) = 1, uniqExact(plate), 0)
 FROM
 (
-    SELECT s.plate AS plate, s.checkpoint AS checkpoint, t.window AS window
+    SELECT s.plate AS plate, t.window AS window
     FROM
     (
         SELECT
