@@ -8,8 +8,8 @@ investigations over a local socket. `--role` starts one of them alone.
 import argparse
 import asyncio
 import contextlib
-import gc
 import fcntl
+import gc
 import os
 import signal
 import sys

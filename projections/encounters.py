@@ -118,8 +118,10 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
     if misreads := _misreads(client, log, travel.plate, counted, {row[0] for row in rows}):
         rows = client.rows("queries/companions", misreads=sorted(misreads), **question)
     traffic = {met[0]: plates for plate, met, plates in rows if not plate and met[0] in there}
-    found = [(plate, [n for n in met if n in there]) for plate, met, _ in rows if plate]
-    found = [(plate, met) for plate, met in found if len(met) >= travel.least]
+    found = [(plate, met) for plate, met, _ in rows if plate]
+    if len(there) < len(passages):
+        found = [(plate, [n for n in met if n in there]) for plate, met in found]
+        found = [(plate, met) for plate, met in found if len(met) >= travel.least]
     if not found:
         return FindCompanionsResponse()
     return _ranked(client, travel, passages, traffic, found)
@@ -127,7 +129,8 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
 
 def _question(travel: Travel, passages: Sequence[PassageOf]) -> dict[str, Any]:
     """What the named query takes, for these passages of the target."""
-    width = 2 * travel.within + _GAP
+    # What is read of a stretch beside what is needed, against one more key.
+    width = travel.within + _GAP
     keys: set[tuple[str, int]] = set()
     windows = []
     for number, p in enumerate(passages):
@@ -153,7 +156,11 @@ def _misreads(
     client: Client, log: EventLog, plate: str, passages: Sequence[PassageOf], met: Collection[str]
 ) -> set[tuple[str, str, int]]:
     """(plate, checkpoint, time) of the reads of plates met that are the target's own, misread."""
-    like = [other for other in met if one_apart(plate, other)]
+    # Who is one apart begins like it or ends like it: most are told by that, ten times as fast.
+    half = len(plate) // 2
+    begin, end = plate[:half], plate[half:]
+    alike = (other for other in met if other.startswith(begin) or other.endswith(end))
+    like = [other for other in alike if one_apart(plate, other)]
     if not like:
         return set()
     first, last = min(p.at for p in passages), max(p.until for p in passages)
@@ -170,7 +177,8 @@ def _ranked(
     found: Sequence[tuple[str, Sequence[int]]],
 ) -> FindCompanionsResponse:
     """`traffic`, `found`: plates met at the target's passages, which go by their numbers."""
-    by_places = sorted(found, key=lambda f: (-sum(1 / traffic[w] for w in f[1]), f[0]))
+    weight = {w: 1 / plates for w, plates in traffic.items()}
+    by_places = sorted(found, key=lambda f: (-sum(map(weight.__getitem__, f[1])), f[0]))
     nearest = by_places[: max(_LOOKED_UP, travel.limit)]
     rows = client.rows("queries/activity", plates=[f[0] for f in nearest])
     shares = {str(plate): float(share) for plate, share in rows}

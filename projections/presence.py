@@ -41,7 +41,7 @@ _GAP = 60_000_000
 # So many plates are looked at one by one; where more were seen since, the reads are gone through.
 _MOST_UNSURE = 5_000
 # With more at an end of the times asked for, those seen on both sides of it are looked for first.
-_MANY_AT_THE_EDGE = 100
+_MANY_AT_THE_EDGE = 50
 # What is asked of a time so long before the last read is asked of the reads.
 _PAST = 3_600_000_000
 _LONGEST = 100 * 366 * 86_400 * 1_000_000
@@ -73,7 +73,7 @@ def present_at(
         return ListPresentResponse()
     inside = _inside(client, passages, moment)
     # Some will turn out to be misreads.
-    rows = some = moment.limit + moment.limit // 4 + 10
+    rows = some = moment.limit + moment.limit // 10 + 10
     while True:
         first = inside.first(rows)
         looked_at = [*first, *inside.unsure]
