@@ -2,7 +2,7 @@
 -- element a passage and stretch of time that it reaches into, each of {width} microseconds; keys,
 -- the stretches to be read. A read begins a passage where the same plate was not read at that
 -- checkpoint and direction in the 60 s before. misreads: reads that count for nothing, by plate,
--- checkpoint and time.
+-- checkpoint and time. What is not asked for is not looked at: an empty list, a confidence of 0.
 --
 -- Two kinds of rows: of a plate, with the numbers of the target's passages that it was met at; and
 -- (plate is empty) of one of the target's passages, with how many plates were met at it.
@@ -26,14 +26,17 @@ FROM
         (
             SELECT
                 plate, checkpoint, direction,
-                arraySort(groupUniqArray(toUnixTimestamp64Micro(captured_at))) AS times
+                arraySort(groupArray(toUnixTimestamp64Micro(captured_at))) AS times
             FROM sightings_by_checkpoint
             WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), {width:Int64}))
                     IN {keys:Array(Tuple(String, Int64))}
                 AND plate != {plate:String}
-                AND (plate, checkpoint, toUnixTimestamp64Micro(captured_at))
-                    NOT IN {misreads:Array(Tuple(String, String, Int64))}
-                AND confidence >= {min_confidence:Float32}
+                AND (
+                    empty({misreads:Array(Tuple(String, String, Int64))})
+                    OR (plate, checkpoint, toUnixTimestamp64Micro(captured_at))
+                        NOT IN {misreads:Array(Tuple(String, String, Int64))}
+                )
+                AND ({min_confidence:Float32} <= 0 OR confidence >= {min_confidence:Float32})
                 AND ({format:String} = '' OR match(plate, {format:String}))
             GROUP BY plate, checkpoint, direction
         )
