@@ -40,7 +40,7 @@ _SLACK = 120_000_000
 _GAP = 60_000_000
 # So many plates are looked at one by one; where more were seen since, the reads are gone through.
 _MOST_UNSURE = 5_000
-# With more at an end of the times asked for, those seen on both sides of it are looked for first.
+# With more at an end of the times asked for, those whose entry goes on across it are found first.
 _MANY_AT_THE_EDGE = 50
 # What is asked of a time so long before the last read is asked of the reads.
 _PAST = 3_600_000_000
@@ -155,22 +155,31 @@ def _divided(client: Client, last: Last, later: npt.NDArray[np.bool_], moment: M
     unsure = abs(entry - exit_) <= _SLACK
     began_before = ~unsure & (entry <= moment.earliest + _SLACK)
     began_after = ~unsure & (entry > moment.latest)
-    edge = began_before | began_after
-    if np.count_nonzero(edge) > _MANY_AT_THE_EDGE:
-        # Of no length where nobody is at that end.
-        both = client.rows(
-            "queries/entered_between",
-            first=moment.earliest - (_GAP if began_before.any() else 0),
-            first_end=moment.earliest,
-            second=moment.latest - (_GAP if began_after.any() else 0),
-            second_end=moment.latest,
-        )
-        edge &= np.isin(last.plates[may_be], np.array([p for (p,) in both], last.plates.dtype))
-        # The others' entries lie on one side of it as a whole.
-        began_after &= ~edge
-    unsure |= edge
+    # Most entries lie on one side of an end as a whole.
+    across_first = began_before & _goes_on(client, last, may_be, began_before, moment.earliest)
+    across_last = began_after & _goes_on(client, last, may_be, began_after, moment.latest + 1)
+    unsure |= across_first | across_last
+    began_after &= ~across_last
     looked_at = np.concatenate([np.flatnonzero(later), may_be[unsure]])
     return _Inside(last, may_be[~unsure & ~began_after], _texts(last, looked_at))
+
+
+def _goes_on(
+    client: Client,
+    last: Last,
+    which: npt.NDArray[np.intp],
+    near: npt.NDArray[np.bool_],
+    edge: int,
+) -> npt.NDArray[np.bool_]:
+    """Which plates may have an entry from before a time on; of those near it, the others have none.
+
+    Where few are near, all of them may.
+    """
+    if np.count_nonzero(near) <= _MANY_AT_THE_EDGE:
+        return near
+    rows = client.rows("queries/entered_around", edge=edge, gap=_GAP)
+    plates = np.array([plate for (plate,) in rows], last.plates.dtype)
+    return np.isin(last.plates[which], plates)
 
 
 def _texts(last: Last, which: npt.NDArray[np.intp]) -> list[str]:
