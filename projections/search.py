@@ -10,7 +10,7 @@ have them, else by the model.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class Page:
     """One page of a search, checked."""
 
     like: str
+    bounds: Mapping[str, Any]
     likeness: Likeness | None
     span: Span
     asked: Filter
@@ -66,7 +67,7 @@ def page_of(request: SearchPlatesRequest) -> Page:
     likeness = likeness_of(pattern) if request.fuzzy else None
     turn = Turn.of(request.page_token, question)
     size = min(request.page_size or _DEFAULT_SIZE, _MOST)
-    return Page(like_of(pattern), likeness, span, asked, size, turn)
+    return Page(like_of(pattern), _bounds_of(pattern), likeness, span, asked, size, turn)
 
 
 def pattern_of(text: str) -> str:
@@ -97,6 +98,18 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
+def _bounds_of(pattern: str) -> dict[str, Any]:
+    """What is sure of every plate that a pattern matches."""
+    *inner, ending = re.split(r"[?*]+", pattern)
+    least = len(pattern.replace("*", ""))
+    return {
+        "least": least,
+        "most": _LONGEST_PLATE if "*" in pattern else least,
+        "ending": ending,
+        "within": max(inner, key=len, default=""),
+    }
+
+
 def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
     """Answers a page, in order of plate. InvalidRequest on a token of a log that is not here."""
     pins = page.turn.pinned(client)
@@ -104,6 +117,7 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
         return SearchPlatesResponse()
     asked: dict[str, Any] = {
         "pattern": page.like,
+        **page.bounds,
         "after": page.after,
         "logs": list(pins),
         "pins": list(pins.values()),
@@ -115,6 +129,7 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
         scores = page.likeness.scores(client, list(pins), list(pins.values()))
         asked |= {
             "pattern": "%",
+            **_bounds_of("*"),
             "after": "",
             "fuzzy": True,
             "candidates": list(scores),

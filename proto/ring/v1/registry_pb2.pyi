@@ -33,7 +33,7 @@ class Checkpoint(_message.Message):
     """[A-Za-z0-9._:-]{1,64}"""
     name: _builtins.str
     latitude: _builtins.float
-    """Degrees, WGS 84."""
+    """Degrees, WGS 84. 0, 0 is taken for not known: such a place tells nothing of how fast a vehicle was."""
     longitude: _builtins.float
     zone: _builtins.str
     """A part of the city, for filters and reports: at most 64 characters, or empty. Left out of an
