@@ -41,7 +41,7 @@ class Ring:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
         self.folder = folder
-        self.file("checkpoints.csv", "code,name,latitude,longitude\nA,Norte,-34.5,-58.4\nB,Sur,0,0")
+        self.file("checkpoints.csv", "code,name,latitude,longitude\nA,Norte,-34.5,-58.4\nB,Sur,1,1")
         self.file("readers.csv", "reader_id,checkpoint,lane,direction\nr1,A,1,entry\nr2,B,2,exit")
         self.file("list.csv", "plate,reason,priority\nAB123CD,theft,high\nZZ999ZZ,,")
         self.imported = [
