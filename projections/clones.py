@@ -8,8 +8,8 @@ an exit between is a hint, because exits are missed.
 It is enough to look at reads that follow each other: where any two are too far apart for the time
 between them, so are two neighbours among those between (the triangle inequality). A read whose
 clock was wrong, and one that folds, is left out before neighbours are told, or it would hide those
-beside it. A proof
-belongs to the range that its second read lies in, so that ranges side by side have each once.
+beside it. A proof belongs to the range that its second read lies in, so that ranges side by side
+have each once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

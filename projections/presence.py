@@ -38,12 +38,10 @@ from ring.store import EventLog
 _SLACK = 120_000_000
 # Reads of one passage are not further apart.
 _GAP = 60_000_000
-# So many plates are looked at one by one; where more were seen since, the reads are gone through.
+# So many plates are looked at one by one; where more was read since, the reads are gone through.
 _MOST_UNSURE = 5_000
 # With more at an end of the times asked for, those whose entry goes on across it are found first.
 _MANY_AT_THE_EDGE = 50
-# What is asked of a time so long before the last read is asked of the reads.
-_PAST = 3_600_000_000
 _LONGEST = 100 * 366 * 86_400 * 1_000_000
 
 
@@ -133,12 +131,10 @@ class _Inside:
 
 
 def _inside(client: Client, passages: LastPassages, moment: Moment) -> _Inside:
-    ((newest,),) = client.rows("queries/last_seen")
-    if moment.at >= newest - _PAST:
+    ((later_reads,),) = client.rows("queries/captured_after", at=moment.at, most=_MOST_UNSURE + 1)
+    if later_reads <= _MOST_UNSURE:
         last = passages.since(client, moment.earliest)
-        later = np.maximum(last.entry, last.exit) > moment.at
-        if np.count_nonzero(later) <= _MOST_UNSURE:
-            return _divided(client, last, later, moment)
+        return _divided(client, last, np.maximum(last.entry, last.exit) > moment.at, moment)
     last = then(client, since=moment.earliest, at=moment.at, slack=_SLACK)
     return _divided(client, last, np.zeros(len(last.entry), bool), moment)
 

@@ -12,6 +12,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from proto.ring.v1.ingest_pb2 import ReaderStatus
 from proto.ring.v1.registry_pb2 import ReaderHealth
 
+# Epochs of one reader of which it is known what was lost; the oldest go.
+_MOST_LOST = 16
+
 
 @dataclass
 class _Heard:
@@ -55,10 +58,12 @@ class Readers:
 
     def resumed(self, reader_id: str, epoch: str, committed: int, acknowledged: int) -> None:
         """A stream was told where the log is; its reader had said what was acknowledged to it."""
+        self._lost.pop((reader_id, epoch), None)
         if acknowledged > committed:
             self._lost[reader_id, epoch] = committed, acknowledged
-        else:
-            self._lost.pop((reader_id, epoch), None)
+            own = [key for key in self._lost if key[0] == reader_id]
+            if len(own) > _MOST_LOST:
+                del self._lost[own[0]]
 
     def lost(self) -> dict[tuple[str, str], tuple[int, int]]:
         """The log's last sequence and the last acknowledged, by reader and epoch."""

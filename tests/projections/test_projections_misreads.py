@@ -211,10 +211,10 @@ def test_answers_without_misreads_are_those_of_the_rule_in_any_arrival_order(
         assert [(p.plate, list(p.seen_at)) for p in plates] == seen_at(reads, folded, scenes, least)
 
     # From all reads, and from each plate's last passages.
-    for past, moment in zip([-(2**62), 2**62] * 2, rng.choices(times, k=4), strict=True):
+    for most_since, moment in zip([-1, 2**31] * 2, rng.choices(times, k=4), strict=True):
         asked = moment_of(pb.ListPresentRequest(at=from_micros(moment)), Timestamp(), MAX_VISIT)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(presence, "_PAST", past)
+            patch.setattr(presence, "_MOST_UNSURE", most_since)
             present = present_at(client, log, LastPassages(), asked)
         expected = inside(reads, folded, moment)
         assert {v.plate: micros(v.visit.entered_at) for v in present.vehicles} == expected

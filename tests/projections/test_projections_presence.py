@@ -33,7 +33,6 @@ from tests.projections.test_projections_timelines import Filled
 from tests.projections.world import ENTRY, EXIT, HOUR, SECOND, T0, UNKNOWN, Seen, World
 
 _examples = itertools.count(1)
-_EVER = 2**62
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +105,9 @@ def test_any_arrival_order_gives_the_same_answer_from_memory_and_from_the_reads(
                 longer_than=Duration(seconds=longer // SECOND, nanos=longer % SECOND * 1000),
             )
             expected = inside(reads[:last], moment, longer)
-            for past in (_EVER, -_EVER):
+            for most_since in (2**31, -1):
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(presence, "_PAST", past)
+                    patch.setattr(presence, "_MOST_UNSURE", most_since)
                     patch.setattr(presence, "_MANY_AT_THE_EDGE", rng.choice([-1, 100]))
                     question = moment_of(request, Timestamp(), MAX_VISIT)
                     answer = present_at(filled.client, filled.world.log, kept, question)
@@ -171,6 +170,18 @@ def test_a_misread_is_not_inside(filled: Filled, kept: LastPassages) -> None:
         assert listed == [v for v in expected if v in listed]
         assert len(listed) == limit
         assert len(expected) <= total <= len(expected) + 7
+
+
+def test_a_clock_that_is_ahead_makes_now_no_time_gone_by(
+    filled: Filled, kept: LastPassages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Going through three days of reads takes most of a second in a city."""
+    now = T0 + 60_000 * DAY
+    filled.world.see(
+        Seen("AHEAD01", now - HOUR, "A"), Seen("AHEAD02", now + 20 * HOUR, "A", received_at=now)
+    )
+    monkeypatch.setattr(presence, "then", None)
+    assert present_in(filled, kept, now) == ([("AHEAD01", now - HOUR)], 1)
 
 
 def asked(filled: Filled, kept: LastPassages) -> list[tuple[str, int, int]]:
