@@ -135,7 +135,7 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
                 yield last
             last = progress
         if last is not None:
-            _note_lost(last, lost)
+            note_lost(last, lost)
             yield last
 
     async def Rebuild(  # noqa: N802
@@ -146,9 +146,10 @@ class OperationsService(operations_pb2_grpc.OperationsServiceServicer):
             yield progress
 
 
-def _note_lost(
+def note_lost(
     progress: pb.ReconcileProgress, lost: Mapping[tuple[str, str], tuple[int, int]]
 ) -> None:
+    """Adds to an account what was acknowledged and is not in the log any more."""
     accounts = {(a.reader_id, a.epoch): a for a in progress.accounts}
     for key, (committed, acknowledged) in lost.items():
         account = accounts.get(key) or pb.EpochAccount(reader_id=key[0], epoch=key[1])

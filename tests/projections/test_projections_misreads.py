@@ -20,7 +20,6 @@ from projections.last_passages import LastPassages
 from projections.presence import moment_of, present_at
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import TimeRange
-from proto.ring.v1.events_pb2 import CheckpointPlaced
 from ring.values import from_micros, micros
 from tests.projections import reference
 from tests.projections.conftest import embedded_alone
@@ -39,11 +38,7 @@ _examples = itertools.count(1)
 @pytest.fixture(scope="module")
 def filled(make_world: Callable[[], World]) -> Iterator[Filled]:
     filled = Filled(make_world())
-    for code, (latitude, longitude) in PLACES.items():
-        place = CheckpointPlaced(
-            code=code, name=code, latitude=latitude, longitude=longitude, at=from_micros(T0)
-        )
-        filled.world.happen("ring.checkpoint.registered", place, f"checkpoint-{code}")
+    filled.world.stand(PLACES)
     yield filled
     filled.client.close()
 

@@ -20,7 +20,8 @@ from projections.presence import moment_of, present_at
 from proto.ring.v1 import investigation_pb2 as pb
 from ring.values import from_micros, micros
 from tests.projections.conftest import embedded_alone
-from tests.projections.test_projections_many_plates import (
+from tests.projections.test_projections_timelines import Filled
+from tests.projections.town import (
     DAY,
     MAX_VISIT,
     MINUTE,
@@ -29,7 +30,6 @@ from tests.projections.test_projections_many_plates import (
     passages_of,
     seen_after,
 )
-from tests.projections.test_projections_timelines import Filled
 from tests.projections.world import ENTRY, EXIT, HOUR, SECOND, T0, UNKNOWN, Seen, World
 
 _examples = itertools.count(1)
@@ -170,6 +170,47 @@ def test_a_misread_is_not_inside(filled: Filled, kept: LastPassages) -> None:
         assert listed == [v for v in expected if v in listed]
         assert len(listed) == limit
         assert len(expected) <= total <= len(expected) + 7
+
+
+@pytest.mark.parametrize("many", [-1, 1000])
+@pytest.mark.parametrize("most_since", [2**31, -1])
+def test_an_entry_counts_from_its_first_read_at_both_ends_of_the_times_asked_for(
+    filled: Filled,
+    kept: LastPassages,
+    monkeypatch: pytest.MonkeyPatch,
+    many: int,
+    most_since: int,
+) -> None:
+    monkeypatch.setattr(presence, "_MANY_AT_THE_EDGE", many)
+    monkeypatch.setattr(presence, "_MOST_UNSURE", most_since)
+    edge = T0 - (2_000 + 5 * next(_examples)) * DAY
+
+    def seen(plate: str, *reads: tuple[int, str]) -> list[Seen]:
+        return [Seen(plate, edge + after, checkpoint) for after, checkpoint in reads]
+
+    filled.world.see(
+        *seen("ACROSS1", (-20 * SECOND, "A"), (20 * SECOND, "A")),
+        *seen("ACROSS2", (-MINUTE + 1, "A"), (1, "A"), (MINUTE, "A")),
+        *seen("ATIT1", (0, "A"), (MINUTE, "A")),
+        *seen("TWO1", (-30 * SECOND, "A"), (30 * SECOND + 1, "A")),
+        *seen("ELSE1", (-20 * SECOND, "A"), (20 * SECOND, "B")),
+        *seen("BEFORE1", (-MINUTE, "A")),
+        *seen("AFTER1", (1, "A")),
+    )
+    apply(filled, kept)
+
+    def there(at: int, longer: int = 0) -> set[str]:
+        request = pb.ListPresentRequest(
+            at=from_micros(at), longer_than=Duration(seconds=longer // SECOND)
+        )
+        moment = moment_of(request, Timestamp(), MAX_VISIT)
+        answer = present_at(filled.client, filled.world.log, kept, moment)
+        found = {vehicle.plate for vehicle in answer.vehicles}
+        assert answer.total == len(found)
+        return found
+
+    assert there(edge + HOUR, HOUR) == {"ACROSS1", "ACROSS2", "ATIT1", "BEFORE1"}
+    assert there(edge + MAX_VISIT) == {"ATIT1", "TWO1", "ELSE1", "AFTER1"}
 
 
 def test_a_clock_that_is_ahead_makes_now_no_time_gone_by(

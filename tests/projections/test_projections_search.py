@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from projections.movements import timeline_of
 from projections.search import page_of, search
 from proto.ring.v1.common_pb2 import TimeRange
-from proto.ring.v1.events_pb2 import CheckpointPlaced
 from proto.ring.v1.investigation_pb2 import PlateSummary, SearchPlatesRequest
 from ring.confusion import measured
 from ring.values import from_micros
@@ -45,11 +44,7 @@ PATTERNS = [
 @pytest.fixture(scope="module")
 def filled(make_world: Callable[[], World]) -> Iterator[Filled]:
     filled = Filled(make_world())
-    for code, (latitude, longitude) in PLACES.items():
-        place = CheckpointPlaced(
-            code=code, name=code, latitude=latitude, longitude=longitude, at=from_micros(T0)
-        )
-        filled.world.happen("ring.checkpoint.registered", place, f"checkpoint-{code}")
+    filled.world.stand(PLACES)
     yield filled
     filled.client.close()
 

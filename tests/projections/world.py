@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from proto.ring.v1.common_pb2 import Direction, LogPosition, Purpose
 from proto.ring.v1.events_pb2 import (
     TIME_QUALITY_READER,
     TIME_QUALITY_SUSPECT,
+    CheckpointPlaced,
     StoredRead,
 )
 from proto.ring.v1.ingest_pb2 import PlateRead
@@ -124,6 +125,14 @@ class World:
         stream_id = uuid5(NAMESPACE_URL, stream) if stream else uuid4()
         state = seal(body.SerializeToString())
         return self.insert([StoredEvent(stream_id, version, topic, state)])
+
+    def stand(self, places: Mapping[str, tuple[float, float]]) -> None:
+        """Registers checkpoints, each where its latitude and longitude say."""
+        for code, (latitude, longitude) in places.items():
+            place = CheckpointPlaced(
+                code=code, name=code, latitude=latitude, longitude=longitude, at=from_micros(T0)
+            )
+            self.happen("ring.checkpoint.registered", place, f"checkpoint-{code}")
 
     def position(self, position: int) -> LogPosition:
         """A position of this log, as at_least takes it."""
