@@ -50,7 +50,7 @@ _FILLS = re.compile(r"\bTO `?\w+`?\.`?(\w+)`?")
 
 @dataclass(frozen=True)
 class Plan:
-    """A city to be made. About `reads` reads: 31 days of 3,000,000 vehicles are 100 million."""
+    """A city to be made. About `reads` reads: 31 days of 3,040,000 vehicles are 100 million."""
 
     reads: int
     seed: int = 1
@@ -58,8 +58,8 @@ class Plan:
 
     @property
     def vehicles(self) -> int:
-        """How many drive: 3 million make about 100 million reads in 31 days."""
-        return max(100, round(self.reads * 0.03 * 31 / self.days))
+        """How many drive: 3,040,000 make a little over 100 million reads in 31 days."""
+        return max(100, round(self.reads * 0.0304 * 31 / self.days))
 
     def midnight(self, day: int) -> datetime:
         """When a day begins, in the city."""
