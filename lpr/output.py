@@ -77,7 +77,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr, shown in a terminal only."""
+    """A bar on stderr, shown in a terminal only; what is printed goes where stdout goes."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -90,4 +90,6 @@ def progress_bar() -> Progress:
         console=console,
         transient=True,
         disable=not console.is_terminal,
+        # Lines are printed above the bar where both are in the terminal; else they are not its own.
+        redirect_stdout=sys.stdout.isatty(),
     )

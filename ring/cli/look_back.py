@@ -162,8 +162,10 @@ def check(
     with (
         connect(server, settings) as channel,
         CsvFile(file, REQUIRED, OPTIONAL, names_of(mapping)) as table,
+        progress_bar() as bar,
     ):
         note_ignored(table)
+        task = bar.add_task(f"checking {file.name}", total=table.size)
         for chunk in chunks(each_row(table, lambda row: entry_of(row, settings.zone), bad), _CHUNK):
             request = CheckHistoryRequest(
                 purpose=why,
@@ -180,6 +182,7 @@ def check(
                     print_json({"alert": to_dict(alert)})
                 else:
                     print_line(describe(alert, settings.zone).replace("  HIT  ", "  WOULD HIT  "))
+            bar.update(task, completed=table.bytes_read)
     if not as_json:
         print_line(f"{count(found, 'alert')} would have been raised")
     finish(file, bad, silent=as_json)

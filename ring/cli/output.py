@@ -105,7 +105,7 @@ def printable(text: str) -> str:
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr, shown in a terminal only."""
+    """A bar on stderr, shown in a terminal only; what is printed goes where stdout goes."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -118,6 +118,8 @@ def progress_bar() -> Progress:
         console=console,
         transient=True,
         disable=not console.is_terminal,
+        # Lines are printed above the bar where both are in the terminal; else they are not its own.
+        redirect_stdout=sys.stdout.isatty(),
     )
 
 

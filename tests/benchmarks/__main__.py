@@ -59,7 +59,8 @@ def main() -> None:
 
     def report(row: dict[str, Any]) -> None:
         rows.append(row)
-        print(json.dumps(row), flush=True)
+        # sys.stdout is the spinner's meanwhile, which shows it in the terminal alone.
+        print(json.dumps(row), file=sys.__stdout__, flush=True)
 
     with console.status("the event store alone"):
         limit = bare_recorder(200_000)

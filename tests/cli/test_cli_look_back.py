@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cli.memory_ring import error_of, fails, lines_of, run
 from tests.conftest import Server, ServerFactory
+from tests.terminal import beside_terminal
 from tests.vendor import Client, read
 
 WHY = ("--case", "C-7", "--reason", "stolen")
@@ -94,6 +96,25 @@ def test_an_import_looks_back_and_a_replay_finds_the_same(server: Server, folder
     assert "1 would have been" in other.stdout
     before = ask(server, "hotlist", "replay", "none", "--to", "2020-01-01", *WHY)
     assert before == [{"outcome": {"hotlist_version": "1"}}]
+
+
+@pytest.mark.parametrize("command", ["check", "replay"])
+def test_an_answer_goes_to_its_file_while_progress_goes_to_the_terminal(
+    server: Server, folder: Path, tmp_path: Path, command: str
+) -> None:
+    run("hotlist", "import", "piped", str(folder / "list.csv"), "--look-back", "0",
+        server=server.address)  # fmt: skip
+    what = str(folder / "list.csv") if command == "check" else "piped"
+    wanted = run("hotlist", command, what, *WHY, server=server.address)
+    assert "AB123CD" in wanted.stdout
+    done = beside_terminal(
+        "ring.cli", "hotlist", command, what, *WHY, "--server", server.address,
+        file=tmp_path / "answer",
+        env={k: v for k, v in os.environ.items() if not k.startswith("RING_")},
+    )  # fmt: skip
+    assert (done.code, done.answer) == (wanted.returncode, wanted.stdout)
+    assert f"{command}ing" in done.shown
+    assert "AB123CD" not in done.shown
 
 
 def test_what_is_wrong_is_one_line(server: Server, folder: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from lpr_memory_server import MemoryIngest, serving
 from lpr_scenes import film, plate, scene
 
+from tests.terminal import beside_terminal
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -64,6 +66,19 @@ def test_a_dry_run_prints_one_object_a_read_and_names_what_it_skipped(folder: Pa
     assert "d-damaged.jpg can't be opened" in done.stderr
     assert "1 of 4 pictures" in done.stderr
     assert len(done.stderr.splitlines()) == 2
+
+
+def test_reads_go_to_their_file_while_progress_goes_to_the_terminal(
+    folder: Path, tmp_path: Path
+) -> None:
+    done = beside_terminal(
+        *("lpr", "read", str(folder), "--dry-run", "--json"),
+        file=tmp_path / "reads",
+        env=os.environ,
+    )
+    assert done.answer == lpr("read", str(folder), "--dry-run", "--json").stdout
+    assert "reading" in done.shown
+    assert "HJT726" not in done.shown
 
 
 def test_a_picture_of_nothing_prints_nothing_and_succeeds(folder: Path) -> None:
