@@ -6,7 +6,6 @@ and a mistyped option answer at once.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -30,6 +29,7 @@ from ring.cli import (
     webhooks,
 )
 from ring.cli.failure import CommandError
+from ring.cli.output import let_go, writing
 
 app = typer.Typer(
     name="ring",
@@ -69,7 +69,8 @@ acting.act_in(app)
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(arguments, prog_name="ring", standalone_mode=False)
-        sys.stdout.flush()
+        with writing():
+            sys.stdout.flush()
     except CommandError as error:
         _say(str(error))
         return error.exit_code
@@ -84,10 +85,19 @@ def _run(arguments: Sequence[str] | None) -> int:
         _say(f"{text} (see '{where} --help')")
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing is left to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _seen_enough()
+    except SystemExit as end:
+        # Typer and rich end the process by themselves where a pipe broke.
+        if isinstance(end.__context__, BrokenPipeError):
+            return _seen_enough()
+        raise
     return code if isinstance(code, int) else 0
+
+
+def _seen_enough() -> int:
+    """Whoever read our output, head for one, has seen enough: that is no failure."""
+    let_go()
+    return 0
 
 
 def _say(text: str) -> None:

@@ -23,7 +23,7 @@ from ring.cli.options import (
     Timeout,
     To,
 )
-from ring.cli.output import count, note_truncated, print_json, print_table
+from ring.cli.output import count, note_truncated, print_answer, print_table
 from ring.cli.purpose import purpose
 from ring.cli.settings import load
 from ring.cli.times import positions, show_time, time_range
@@ -80,7 +80,7 @@ def clones(
         return
     if as_json:
         for suspect in answer.suspects:
-            print_json(suspect)
+            print_answer(suspect)
         return
     print_table(
         count(len(answer.suspects), "pair"),

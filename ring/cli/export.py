@@ -150,7 +150,9 @@ def _whole(chosen: Destination) -> Iterator[Path]:
             with suppress(FileNotFoundError):
                 part.unlink()
     except OSError as error:
-        raise CommandError(f"{path}: {(error.strerror or 'cannot be written').lower()}") from error
+        # By its number: what the writer of Parquet says of it is its own.
+        why = os.strerror(error.errno) if error.errno else "cannot be written"
+        raise CommandError(f"{path}: {why.lower()}") from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,11 @@ def _kind(field: FieldDescriptor) -> tuple[Any, Callable[[Any], Any], Callable[[
     if not field.is_repeated:
         return kind, convert, cell
     if field.message_type:
-        return pa.list_(kind), lambda many: [convert(one) for one in many], _json_text
+        return (
+            pa.list_(kind),
+            lambda many: [convert(one) for one in many],
+            lambda many: f"[{', '.join(map(cell, many))}]",
+        )
     return (
         pa.list_(kind),
         lambda many: [convert(one) for one in many],
@@ -125,7 +129,7 @@ def _kind_of_one(
         return (
             pa.struct([(column.name, column.type) for column in inner]),
             lambda message: {column.name: column.value(message) for column in inner},
-            _json_text,
+            lambda value: _json_text(inner, value),
         )
     if field.enum_type:
         names = _names(field.enum_type)
@@ -194,5 +198,18 @@ def _time_text(micros: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _json_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=lambda raw: raw.hex())
+def _json_text(columns: Sequence[Column], values: dict[str, Any]) -> str:
+    """A message of a list, in a cell: JSON whose times, floats and bytes are as in other cells."""
+    import pyarrow as pa
+
+    def plain(column: Column) -> Any:
+        value = values[column.name]
+        if value is None or pa.types.is_string(column.type):
+            return value
+        if pa.types.is_floating(column.type):
+            return float(column.cell(value))
+        if pa.types.is_temporal(column.type) or pa.types.is_binary(column.type):
+            return column.cell(value)
+        return value
+
+    return json.dumps({column.name: plain(column) for column in columns}, ensure_ascii=False)

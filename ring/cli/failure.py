@@ -39,7 +39,9 @@ def explain(error: grpc.RpcError, server: str) -> CommandError:
         case grpc.StatusCode.UNIMPLEMENTED:
             text = "not available in this version of the server" + (f" ({said})" if said else "")
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            text = f"no answer in time ({said}): try again, or give it longer with --timeout"
+            # What the library says of a time that is up tells nothing.
+            why = "" if "deadline exceeded" in said.lower() else f" ({said})"
+            text = f"no whole answer in time{why}: try again, or give it longer with --timeout"
         case grpc.StatusCode.UNAUTHENTICATED:
             text = f"the server does not know you: {said}"
         case grpc.StatusCode.PERMISSION_DENIED:

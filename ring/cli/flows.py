@@ -20,7 +20,7 @@ from ring.cli.options import (
     To,
     direction_of,
 )
-from ring.cli.output import count, print_json, print_table, show_direction
+from ring.cli.output import count, print_answer, print_table, show_direction
 from ring.cli.settings import Settings, load
 from ring.cli.times import positions, show_time, time_range
 
@@ -68,7 +68,7 @@ def flows(
         return
     if as_json:
         for flow in answer.flows:
-            print_json(flow)
+            print_answer(flow)
         return
     columns = ["hour", "checkpoint", "direction", "passages"]
     if by_lane:

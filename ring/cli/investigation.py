@@ -25,7 +25,7 @@ from ring.cli.options import (
     To,
     direction_of,
 )
-from ring.cli.output import count, note, print_json, print_table, show_direction
+from ring.cli.output import count, note, print_answer, print_table, show_direction
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
 from ring.cli.times import positions, show_duration, show_time, time_range
@@ -94,7 +94,7 @@ def search(
         else:
             for plate in pages:
                 if as_json:
-                    print_json(plate)
+                    print_answer(plate)
                 else:
                     found.append(plate)
         note_unknown(channel, checkpoint, timeout)
@@ -169,7 +169,7 @@ def timeline(
         visits.write(Visit.DESCRIPTOR, answer.visits, about, noun="visit", as_json=as_json)
         file.write(Passage.DESCRIPTOR, answer.passages, about, noun="passage", as_json=as_json)
     elif as_json:
-        print_json(answer)
+        print_answer(answer)
     else:
         _print_timeline(plate, answer, settings)
 
@@ -260,7 +260,7 @@ def reads(
             return
         for s in found:
             if as_json:
-                print_json(s)
+                print_answer(s)
                 continue
             suspect = " (clock suspect)" if s.time_suspect else ""
             vehicle = (s.vehicle.colour, s.vehicle.make, s.vehicle.vehicle_class)

@@ -7,9 +7,13 @@ where stdout is no terminal: a pipe gets every character.
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from ring.cli.failure import CommandError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -23,11 +27,34 @@ if TYPE_CHECKING:
 _MOST = 1_000
 
 
-def to_dict(message: Message) -> dict[str, Any]:
-    """The message in protobuf's JSON form, as Python values."""
+@contextmanager
+def writing() -> Iterator[None]:
+    """Where stdout can't be written (a full disk), CommandError. A reader that went is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        let_go()
+        why = (error.strerror or "its output failed").lower()
+        raise CommandError(f"the answer can't be written: {why}") from error
+
+
+def let_go() -> None:
+    """Drops what waits to be written to stdout, so that the end of the process does not try it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def to_dict(message: Message, *, whole: bool = False) -> dict[str, Any]:
+    """The message in protobuf's JSON form, as Python values.
+
+    whole: also fields that are 0, false or empty, as an export has them.
+    """
     from google.protobuf.json_format import MessageToDict
 
-    fields: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    fields: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=whole
+    )
     return fields
 
 
@@ -37,15 +64,22 @@ def print_json(value: Message | dict[str, Any]) -> None:
     print_line(json.dumps(fields, ensure_ascii=False))
 
 
+def print_answer(message: Message) -> None:
+    """As `print_json`, whole: a program need not ask whether a count that is 0 is there."""
+    print_json(to_dict(message, whole=True))
+
+
 def print_line(text: str) -> None:
     """A line on stdout, flushed, so that a reader down the pipe has it at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    with writing():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """A line on stderr, beside the answer."""
-    sys.stdout.flush()
+    with writing():
+        sys.stdout.flush()
     sys.stderr.write(f"ring: {text}\n")
     sys.stderr.flush()
 
@@ -93,10 +127,11 @@ def _print(title: str, table: Table, rows: Iterable[Sequence[str]], caption: str
     for row in rows:
         # Text, not markup: a hotlist's reason may well hold square brackets.
         table.add_row(*(Text(printable(cell)) for cell in row))
-    console.print(Text(printable(title), style="bold"))
-    console.print(table)
-    if caption:
-        console.print(Text(caption, style="dim"))
+    with writing():
+        console.print(Text(printable(title), style="bold"))
+        console.print(table)
+        if caption:
+            console.print(Text(caption, style="dim"))
 
 
 def printable(text: str) -> str:

@@ -27,7 +27,7 @@ from ring.cli.options import (
     To,
     direction_of,
 )
-from ring.cli.output import count, note_truncated, print_json, print_table
+from ring.cli.output import count, note_truncated, print_answer, print_table
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
 from ring.cli.times import parse_seconds, parse_timestamp, positions, show_time, time_range
@@ -117,7 +117,7 @@ def companions(
         return
     if as_json:
         for companion in answer.companions:
-            print_json(companion)
+            print_answer(companion)
         return
     print_table(
         f"{count(len(answer.companions), 'companion')} of {plate}",
@@ -182,7 +182,7 @@ def common(
         return
     if as_json:
         for plate in answer.plates:
-            print_json(plate)
+            print_answer(plate)
         return
     places = [f"{n} {scene.checkpoint}" for n, scene in enumerate(request.scenes, 1)]
     wanted = f"{min_scenes} or more of " if 0 < min_scenes < len(places) else ""
@@ -200,7 +200,11 @@ def _scene(text: str, settings: Settings) -> Scene:
     checkpoint, at, span = text.partition("@")
     start, slash, end = span.partition("/")
     if not (checkpoint and at and slash and (start or end)):
-        raise CommandError(f"{text!r} is no scene: write CHECKPOINT@FROM/TO", 2)
+        raise CommandError(
+            f"{text!r} is no scene: write CHECKPOINT@FROM/TO, "
+            "e.g. GP-12@2026-04-01T08:00/2026-04-01T09:00",
+            2,
+        )
     return Scene(checkpoint=checkpoint, range=time_range(start or None, end or None, settings.zone))
 
 
@@ -249,7 +253,7 @@ def present(
         return
     if as_json:
         for vehicle in answer.vehicles:
-            print_json(vehicle)
+            print_answer(vehicle)
         return
     print_table(
         f"{count(answer.total, 'vehicle')} inside, {len(answer.vehicles):,} shown",

@@ -35,7 +35,9 @@ def parse_time(text: str, zone: ZoneInfo, *, end_of_day: bool = False) -> dateti
                 day += timedelta(days=1)
             return datetime.combine(day, time(), zone)
         moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
+    except OverflowError as error:  # the end of 9999-12-31
+        raise ValueError(f"{text} is out of range") from error
+    except ValueError as error:
         raise ValueError(f"{text!r} is no time: {_EXAMPLE}") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
@@ -61,13 +63,16 @@ def parse_timestamp(text: str, zone: ZoneInfo, *, end_of_day: bool = False) -> T
 
 
 def time_range(start: str | None, end: str | None, zone: ZoneInfo) -> TimeRange:
-    """A half-open range; either side may be left out."""
+    """A half-open range; either side may be left out. CommandError where no time is in it."""
     from proto.ring.v1.common_pb2 import TimeRange
 
-    return TimeRange(
-        start_time=None if start is None else parse_timestamp(start, zone),
-        end_time=None if end is None else parse_timestamp(end, zone, end_of_day=True),
-    )
+    first = None if start is None else parse_timestamp(start, zone)
+    last = None if end is None else parse_timestamp(end, zone, end_of_day=True)
+    if first and last and (first.seconds, first.nanos) >= (last.seconds, last.nanos):
+        raise CommandError(
+            f"no time lies between {start} and {end}: the first is to be before the second", 2
+        )
+    return TimeRange(start_time=first, end_time=last)
 
 
 def parse_seconds(text: str) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,14 @@ def test_every_command_takes_server_json_as_and_help_at_its_end(command: tuple[s
         (["search", "A*", "--case", "1"], "add --reason, or set RING_REASON", 2),
         (["search", "A*", *PURPOSE, "--from", "yesterday"], "'yesterday' is no time", 2),
         (["search", "A*", *PURPOSE, "--at-least", "12"], "LOGID:POSITION", 2),
+        (
+            ["search", "A*", *PURPOSE, "--from", "2026-04-02", "--to", "2026-04-01"],
+            "no time lies between 2026-04-02 and 2026-04-01",
+            2,
+        ),
+        (["flows", "--from", "2026-04-01T08Z", "--to", "2026-04-01T08Z"], "no time lies", 2),
+        (["flows", "--to", "9999-12-31"], "9999-12-31 is out of range", 2),
+        (["common", "A@2026-04-02/2026-04-01", *PURPOSE], "no time lies between", 2),
         (["status", "--server", "nowhere"], "'nowhere' is no server address", 2),
         (["status", "--server", "127.0.0.1:9"], "no ring server answers at 127.0.0.1:9", 1),
         (["status", "--bogus"], "No such option", 2),
@@ -62,7 +72,7 @@ def test_every_command_takes_server_json_as_and_help_at_its_end(command: tuple[s
         (["alerts", "resolve", "x", "maybe"], "confirmed, misread, not of interest", 2),
         (["alerts", "--from-beginning", "--after", "a:1"], "not both", 2),
         (["picture", "abc", "-o", "x", *PURPOSE], "no SHA-256", 2),
-        (["common", "GP-01", *PURPOSE], "CHECKPOINT@FROM/TO", 2),
+        (["common", "GP-01", *PURPOSE], "CHECKPOINT@FROM/TO, e.g. GP-12@2026", 2),
         (["companions", "A", "--within", "soon", *PURPOSE], "no length of time", 2),
         (["companions", "A", "--within", "99999999999d", *PURPOSE], "no length of time", 2),
         (["companions", "A", "--within", "0s", *PURPOSE], "--within must be longer", 2),
@@ -147,6 +157,20 @@ def test_a_checkpoint_that_is_not_there_is_told(ring: MemoryRing) -> None:
         assert (
             result.stderr == "ring: no checkpoint is called 'GP01': see 'ring checkpoints list'\n"
         )
+
+
+def test_an_answer_for_programs_has_every_field_also_where_it_is_nothing(ring: MemoryRing) -> None:
+    ring.listed = 1
+    [companion] = lines_of(run("companions", "A", *PURPOSE, "--json", server=ring.address))
+    assert companion == {
+        "plate": "",
+        "encounters": 0,
+        "checkpoints": 0,
+        "score": 0.0,
+        "expected": 0.0,
+    }
+    [vehicle] = lines_of(run("present", *PURPOSE, "--json", server=ring.address))
+    assert vehicle == {"plate": ""}  # no visit is not the same as an empty one
 
 
 def test_common_plates_are_shown_with_their_scenes(ring: MemoryRing) -> None:
@@ -248,3 +272,41 @@ def test_output_is_not_cut_off_in_a_pipe(ring: MemoryRing, tmp_path: Path) -> No
     file.write_text(f"code,name,latitude,longitude\nGP-01,{name},0,0\n")
     run("checkpoints", "import", str(file), server=ring.address)
     assert name.strip() in run("checkpoints", "list", server=ring.address).stdout
+
+
+@pytest.mark.parametrize("shown", [["--json"], []], ids=["json", "table"])
+def test_an_answer_that_can_not_be_written_is_one_line(ring: MemoryRing, shown: list[str]) -> None:
+    ring.plates = [investigation_pb2.PlateSummary(plate="A1")]
+    asked = ["search", "A*", *PURPOSE, *shown, "--server", ring.address]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "ring.cli", *asked],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert result.stderr == "ring: the answer can't be written: no space left on device\n"
+    assert result.returncode == 1
+
+
+@pytest.mark.parametrize("shown", [["--json"], []], ids=["json", "table"])
+def test_who_reads_no_further_than_the_first_lines_is_no_failure(
+    ring: MemoryRing, shown: list[str]
+) -> None:
+    ring.plates = [investigation_pb2.PlateSummary(plate=f"A{n:05d}") for n in range(3_000)]
+    asked = ["search", "A*", *PURPOSE, *shown, "--limit", "9999", "--server", ring.address]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ring.cli", *asked],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 0

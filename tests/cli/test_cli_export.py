@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import resource
 import signal
 import subprocess
 import sys
@@ -32,6 +34,7 @@ from proto.ring.v1.investigation_pb2 import (
 )
 from ring.cli.export import Destination
 from ring.cli.export_columns import columns_of, safe_text
+from ring.cli.failure import CommandError
 from tests.cli.memory_ring import MemoryRing, at, error_of, fails, lines_of, run
 from tests.conftest import ROOT
 
@@ -259,6 +262,48 @@ def test_a_message_within_gives_columns_of_its_own_and_nulls_where_it_is_absent(
     assert {"first_at", "second_checkpoint", "implied_speed_kmh"} <= {
         c.name for c in columns_of(CloneSuspect.DESCRIPTOR)
     }
+
+
+def test_what_is_listed_in_a_cell_has_its_times_and_numbers_as_other_cells_do() -> None:
+    passage = Passage(checkpoint="A", at=at("2026-04-01T11:00:00Z"))
+    (folds,) = [c for c in columns_of(Passage.DESCRIPTOR) if c.name == "folds"]
+    assert folds.text(passage) == "[]"
+    passage.folds.add(plate="AB1", captured_at=at("2026-04-01T11:00:01.25Z"), confidence=0.37)
+    passage.folds.add(plate="AB2", read_id="x")
+    assert json.loads(folds.text(passage)) == [
+        {
+            "plate": "AB1",
+            "captured_at": "2026-04-01T11:00:01.250000Z",
+            "confidence": 0.37,
+            "read_id": "",
+        },
+        {"plate": "AB2", "captured_at": None, "confidence": 0.0, "read_id": "x"},
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_that_can_not_grow_is_told_in_plain_words_and_leaves_nothing(
+    tmp_path: Path, suffix: str
+) -> None:
+    target = tmp_path / f"answer{suffix}"
+    rows = [Flow(checkpoint=f"{n:064d}", passages=n * n) for n in range(20_000)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
+    try:
+        with pytest.raises(CommandError) as told:
+            Destination(target, force=False).write(Flow.DESCRIPTOR, rows, noun="flow")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(told.value) == f"{target}: file too large"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_takes_too_long_says_how_to_give_it_longer(
+    ring: AnsweringRing, tmp_path: Path
+) -> None:
+    ring.stalled = threading.Event()
+    said = error_of(search(ring, "--export", str(tmp_path / "a.csv"), "--timeout", "2"))
+    assert said == ("ring: no whole answer in time: try again, or give it longer with --timeout")
 
 
 def test_every_answer_s_message_can_be_a_table(tmp_path: Path) -> None:

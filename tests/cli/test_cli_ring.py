@@ -129,6 +129,9 @@ def test_flows_need_no_purpose(ring: Ring) -> None:
             "direction": "DIRECTION_ENTRY",
             "hour": "2026-04-01T11:00:00Z",
             "passages": "2",
+            "lane": "",
+            "usual": 0.0,
+            "unusual_drop": False,
         }
     ]
 
