@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,11 +71,13 @@ class Destination:
         plural: str = "",
         as_json: bool = False,
         columns: Sequence[Column] | None = None,
+        after: Callable[[], None] | None = None,
     ) -> None:
         """Writes a table of messages of one kind, with a bar in a terminal, and says how many.
 
         Its columns are the kind's, unless others are given. A Parquet file's metadata says for
-        which case it was made, why, and when.
+        which case it was made, why, and when. `after`: writes another table of the same answer;
+        where it fails there is no file.
         """
         from ring.cli.export_columns import columns_of
 
@@ -85,17 +87,18 @@ class Destination:
             about |= {"case_number": purpose.case_number, "reason": purpose.reason}
         written = 0
         left = iter(messages)
-        with (
-            _ending_in_order(),
-            _whole(self) as part,
-            _SINKS[self.path.suffix.lower()](part, columns, about) as sink,
-            progress_bar() as bar,
-        ):
-            task = bar.add_task(f"exporting {plural or noun + 's'}", total=None)
-            while batch := list(islice(left, _BATCH)):
-                sink.add(batch)
-                written += len(batch)
-                bar.update(task, description=f"exporting {count(written, noun, plural)}")
+        with _ending_in_order(), _whole(self) as part:
+            with (
+                _SINKS[self.path.suffix.lower()](part, columns, about) as sink,
+                progress_bar() as bar,
+            ):
+                task = bar.add_task(f"exporting {plural or noun + 's'}", total=None)
+                while batch := list(islice(left, _BATCH)):
+                    sink.add(batch)
+                    written += len(batch)
+                    bar.update(task, description=f"exporting {count(written, noun, plural)}")
+            if after:
+                after()
         if as_json:
             print_json({"file": str(self.path), "rows": written})
         else:

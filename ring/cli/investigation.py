@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -166,8 +167,13 @@ def timeline(
         answer = InvestigationServiceStub(channel).GetTimeline(request, timeout=timeout)
     if file and visits:
         about = request.purpose
-        visits.write(Visit.DESCRIPTOR, answer.visits, about, noun="visit", as_json=as_json)
-        file.write(Passage.DESCRIPTOR, answer.passages, about, noun="passage", as_json=as_json)
+        write = partial(file.write, Passage.DESCRIPTOR, answer.passages, about, as_json=as_json)
+        visits.write(
+            *(Visit.DESCRIPTOR, answer.visits, about),
+            noun="visit",
+            as_json=as_json,
+            after=partial(write, noun="passage"),
+        )
     elif as_json:
         print_answer(answer)
     else:

@@ -1,7 +1,8 @@
 """What a command prints: answers on stdout, everything else on stderr.
 
 JSON is protobuf's own mapping with the field names of the protocol. Tables are never cut off
-where stdout is no terminal: a pipe gets every character.
+where stdout is no terminal: a pipe gets every character. One that would break words in a terminal
+is shown row by row.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ring.cli.failure import CommandError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+    from rich.console import Console, RenderableType
     from rich.progress import Progress
     from rich.table import Table
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # What a question gives at most, whatever --limit says.
 _MOST = 1_000
+# Columns of characters where stdout is no terminal.
+_WIDEST = 400
 
 
 @contextmanager
@@ -100,42 +104,80 @@ def print_table(
 ) -> None:
     """A table for people. `right` names the columns whose cells end at the right."""
     from rich import box
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     ends_right = set(right)
     for name in columns:
         table.add_column(name, justify="right" if name in ends_right else "left", overflow="fold")
-    _print(title, table, rows, caption)
+    _add(table, rows)
+    console = _console()
+    # What it needs without a word broken, whatever room there is.
+    needed = Measurement.get(console, console.options.update_width(_WIDEST), table).minimum
+    if console.is_terminal and needed > console.width:
+        _print(console, title, _row_by_row(table), caption)
+    else:
+        _print(console, title, [table], caption)
 
 
 def print_fields(title: str, fields: Iterable[Sequence[str]], caption: str = "") -> None:
     """(name, value) pairs of one thing, for people."""
+    table = _fields()
+    _add(table, fields)
+    _print(_console(), title, [table], caption)
+
+
+def _fields() -> Table:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim")
+    table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    _print(title, table, fields, caption)
+    return table
 
 
-def _print(title: str, table: Table, rows: Iterable[Sequence[str]], caption: str) -> None:
-    from rich.console import Console
+def _row_by_row(table: Table) -> Iterator[RenderableType]:
+    """Each row as the fields that it has, with a line between them."""
+    columns = [(str(column.header).strip(), list(column.cells)) for column in table.columns]
+    for number in range(table.row_count):
+        row = _fields()
+        for name, cells in columns:
+            if cells[number]:
+                row.add_row(name, cells[number])
+        yield row
+        yield ""
+
+
+def _add(table: Table, rows: Iterable[Sequence[str]]) -> None:
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
     for row in rows:
         # Text, not markup: a hotlist's reason may well hold square brackets.
         table.add_row(*(Text(printable(cell)) for cell in row))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDEST, highlight=False)
+
+
+def _print(console: Console, title: str, parts: Iterable[RenderableType], caption: str) -> None:
+    from rich.text import Text
+
     with writing():
         console.print(Text(printable(title), style="bold"))
-        console.print(table)
+        for part in parts:
+            console.print(part)
         if caption:
             console.print(Text(caption, style="dim"))
 
 
 def printable(text: str) -> str:
     """The text without characters that would steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "�" for c in text)
 
 

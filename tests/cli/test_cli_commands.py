@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import os
+import re
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -310,3 +314,38 @@ def test_who_reads_no_further_than_the_first_lines_is_no_failure(
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(60) == 0
+
+
+def in_terminal(columns: int, *arguments: str) -> str:
+    """What the command shows in a terminal so many characters wide, without its colours."""
+    ours, its = os.openpty()
+    termios.tcsetwinsize(its, (24, columns))
+    unset = ("COLUMNS", "LINES")
+    env = {k: v for k, v in os.environ.items() if k not in unset} | {"TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ring.cli", *arguments], cwd=ROOT, env=env, stdout=its, stderr=its
+    )
+    os.close(its)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    assert process.wait(60) == 0, shown
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "")
+
+
+def test_a_table_that_would_break_words_is_shown_row_by_row(ring: MemoryRing) -> None:
+    plate = investigation_pb2.PlateSummary(plate="AB123CD", reads=1_234, score=1.0)
+    plate.first_seen.CopyFrom(at("2026-04-01T11:00:00Z"))
+    ring.plates = [plate, investigation_pb2.PlateSummary(plate="AB123CE", region="AR")]
+    asked = ("search", "A*", *PURPOSE, "--server", ring.address)
+    rows = [line.split() for line in in_terminal(100, *asked).splitlines()]
+    assert ["plate", "region", "reads", "first", "seen", "last", "seen", "score"] in rows
+    shown = in_terminal(40, *asked)
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["plate", "AB123CD"] in rows
+    assert ["reads", "1,234"] in rows
+    assert ["first", "seen", "2026-04-01", "11:00:00"] in rows
+    # What is empty is left out.
+    assert shown.count("region") == 1

@@ -213,6 +213,20 @@ def test_a_timeline_gives_its_passages_and_beside_them_its_visits(
     assert "t-visits.csv is there already" in error_of(result)
 
 
+def test_a_timeline_of_which_one_file_can_not_be_written_leaves_none(tmp_path: Path) -> None:
+    file, visits = (Destination(tmp_path / name, force=False) for name in ("t.csv", "t-visits.csv"))
+
+    def fails() -> None:
+        assert len(leftovers(tmp_path)) == 1
+        (tmp_path / "t.csv").mkdir()
+        file.write(Passage.DESCRIPTOR, [Passage(checkpoint="A")], noun="passage")
+
+    with pytest.raises(CommandError, match="is a folder"):
+        visits.write(Visit.DESCRIPTOR, [Visit()], noun="visit", after=fails)
+    (tmp_path / "t.csv").rmdir()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
