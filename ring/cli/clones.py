@@ -16,14 +16,13 @@ from ring.cli.options import (
     From,
     Json,
     Limit,
-    MinConfidence,
     Reason,
     Region,
     Server,
     Timeout,
     To,
 )
-from ring.cli.output import count, note_truncated, print_answer, print_table
+from ring.cli.output import count, note_truncated, print_answer, print_table, waiting
 from ring.cli.purpose import purpose
 from ring.cli.settings import load
 from ring.cli.times import positions, show_time, time_range
@@ -40,7 +39,12 @@ def clones(
         bool, typer.Option("--hints", help="Also who was inside twice without an exit: no proof.")
     ] = False,
     region: Region = "",
-    min_confidence: MinConfidence = 0.0,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            "--min-confidence", min=0.0, max=1.0, help="Only reads at least so sure; 0: 0.8."
+        ),
+    ] = 0.0,
     limit: Limit = 0,
     case: Case = None,
     reason: Reason = None,
@@ -69,7 +73,8 @@ def clones(
         at_least=positions(at_least),
     )
     with connect(server, settings) as channel:
-        answer = InvestigationServiceStub(channel).ListCloneSuspects(request, timeout=timeout)
+        with waiting():
+            answer = InvestigationServiceStub(channel).ListCloneSuspects(request, timeout=timeout)
         note_unknown(channel, checkpoint, timeout)
     if answer.truncated:
         note_truncated(len(answer.suspects), "pairs")

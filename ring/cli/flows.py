@@ -20,7 +20,7 @@ from ring.cli.options import (
     To,
     direction_of,
 )
-from ring.cli.output import count, print_answer, print_table, show_direction
+from ring.cli.output import count, print_answer, print_table, show_direction, waiting
 from ring.cli.settings import Settings, load
 from ring.cli.times import positions, show_time, time_range
 
@@ -61,7 +61,8 @@ def flows(
         at_least=positions(at_least),
     )
     with connect(server, settings) as channel:
-        answer = InvestigationServiceStub(channel).ListFlows(request, timeout=timeout)
+        with waiting():
+            answer = InvestigationServiceStub(channel).ListFlows(request, timeout=timeout)
         note_unknown(channel, checkpoint, timeout)
     if file:
         file.write(Flow.DESCRIPTOR, answer.flows, noun="flow", as_json=as_json)

@@ -26,7 +26,7 @@ from ring.cli.options import (
     To,
     direction_of,
 )
-from ring.cli.output import count, note, print_answer, print_table, show_direction
+from ring.cli.output import count, note, print_answer, print_table, show_direction, waiting
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
 from ring.cli.times import positions, show_duration, show_time, time_range
@@ -163,7 +163,7 @@ def timeline(
         range=time_range(start, end, settings.zone),
         at_least=positions(at_least),
     )
-    with connect(server, settings) as channel:
+    with connect(server, settings) as channel, waiting():
         answer = InvestigationServiceStub(channel).GetTimeline(request, timeout=timeout)
     if file and visits:
         about = request.purpose

@@ -101,9 +101,7 @@ MinConfidence = Annotated[
 ]
 # What the protocol's numbers hold.
 MOST = 2**32 - 1
-Limit = Annotated[
-    int, typer.Option("--limit", min=0, max=MOST, help="At most so many; 0: as the server does.")
-]
+Limit = Annotated[int, typer.Option("--limit", min=0, max=MOST, help="At most so many; 0: 100.")]
 
 
 def direction_of(text: str | None) -> int:

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from ring.cli.failure import CommandError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _MOST = 1_000
 # Columns of characters where stdout is no terminal.
 _WIDEST = 400
+# Seconds after which who waits is shown that something goes on.
+_MOMENT = 1.0
 
 
 @contextmanager
@@ -198,6 +201,22 @@ def progress_bar() -> Progress:
         # Lines are printed above the bar where both are in the terminal; else they are not its own.
         redirect_stdout=sys.stdout.isatty(),
     )
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """A bar in a terminal where what is waited for takes more than a moment."""
+    bar = progress_bar()
+    bar.add_task("waiting for the answer", total=None)
+    late = Timer(_MOMENT, bar.start)
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+        late.join()
+        bar.stop()
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

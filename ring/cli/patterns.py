@@ -27,7 +27,7 @@ from ring.cli.options import (
     To,
     direction_of,
 )
-from ring.cli.output import count, note_truncated, print_answer, print_table
+from ring.cli.output import count, note_truncated, print_answer, print_table, waiting
 from ring.cli.purpose import purpose
 from ring.cli.settings import Settings, load
 from ring.cli.times import parse_seconds, parse_timestamp, positions, show_time, time_range
@@ -102,7 +102,8 @@ def companions(
         at_least=positions(at_least),
     )
     with connect(server, settings) as channel:
-        answer = InvestigationServiceStub(channel).FindCompanions(request, timeout=timeout)
+        with waiting():
+            answer = InvestigationServiceStub(channel).FindCompanions(request, timeout=timeout)
         note_unknown(channel, checkpoint, timeout)
     if answer.truncated:
         note_truncated(len(answer.companions), "companions")
@@ -171,7 +172,8 @@ def common(
         at_least=positions(at_least),
     )
     with connect(server, settings) as channel:
-        answer = InvestigationServiceStub(channel).FindCommonPlates(request, timeout=timeout)
+        with waiting():
+            answer = InvestigationServiceStub(channel).FindCommonPlates(request, timeout=timeout)
         note_unknown(channel, (scene.checkpoint for scene in request.scenes), timeout)
     if answer.truncated:
         note_truncated(len(answer.plates), "plates")
@@ -238,7 +240,7 @@ def present(
         limit=limit,
         at_least=positions(at_least),
     )
-    with connect(server, settings) as channel:
+    with connect(server, settings) as channel, waiting():
         answer = InvestigationServiceStub(channel).ListPresent(request, timeout=timeout)
     if answer.total > len(answer.vehicles):
         note_truncated(len(answer.vehicles), "vehicles")

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -349,3 +350,22 @@ def test_a_table_that_would_break_words_is_shown_row_by_row(ring: MemoryRing) ->
     assert ["first", "seen", "2026-04-01", "11:00:00"] in rows
     # What is empty is left out.
     assert shown.count("region") == 1
+
+
+def test_who_waits_long_in_a_terminal_sees_that_something_goes_on(
+    ring: MemoryRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = ring.ListFlows
+    monkeypatch.setattr(ring, "ListFlows", lambda *call: (time.sleep(2.5), answer(*call))[1])
+    ring.stop()
+    ring.restart()
+    assert "waiting for the answer" in in_terminal(100, "flows", "--server", ring.address)
+    quick = in_terminal(100, "present", *PURPOSE, "--server", ring.address)
+    assert "waiting" not in quick
+    piped = run("flows", server=ring.address)
+    assert piped.stderr == ""
+
+
+def test_the_help_of_clones_says_which_confidence_counts() -> None:
+    shown = CliRunner().invoke(app, ["clones", "--help"], env={"COLUMNS": "200"}).stdout
+    assert "Only reads at least so sure; 0: 0.8." in shown
