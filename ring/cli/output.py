@@ -206,6 +206,9 @@ def progress_bar() -> Progress:
 @contextmanager
 def waiting() -> Iterator[None]:
     """A bar in a terminal where what is waited for takes more than a moment."""
+    if not sys.stderr.isatty():
+        yield
+        return
     bar = progress_bar()
     bar.add_task("waiting for the answer", total=None)
     late = Timer(_MOMENT, bar.start)
