@@ -3,7 +3,8 @@
 Always true here: a reader captures in order of its sequence, so a read that lies long before most
 of its neighbours in sequence was captured by a clock that was behind; a spool that is drained late
 is late as a whole, and nothing is wrong with it. Where a read is in order, the reader may just have
-seen few plates: then those after it must lie nearer to each other than to it.
+seen few plates: then those after it must lie nearer to each other than to it. A neighbour whose own
+time can't be right says nothing of anybody else's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from eventsourcing.persistence import StoredEvent
 
-from proto.ring.v1.events_pb2 import StoredRead
+from proto.ring.v1.events_pb2 import TIME_QUALITY_SUSPECT, StoredRead
 from ring.store import EventLog, unseal
 from ring.values import micros, read_log_id
 
@@ -64,4 +65,4 @@ def _around(log: EventLog, stored: StoredRead) -> tuple[list[int], list[int]]:
 
 def _captures(events: Iterable[StoredEvent]) -> list[int]:
     reads = (StoredRead.FromString(unseal(e.state)) for e in events if e.topic == _READ)
-    return [micros(read.read.captured_at) for read in reads]
+    return [micros(r.read.captured_at) for r in reads if r.time_quality != TIME_QUALITY_SUSPECT]

@@ -313,6 +313,28 @@ def test_a_quiet_reader_whose_spool_came_late_has_a_right_clock(filled: Filled) 
         assert ("clock-skew" in passage.anomalies) == (read is fresh[0]), read
 
 
+def test_neighbours_whose_time_can_not_be_right_tell_nothing_of_a_clock(filled: Filled) -> None:
+    day = 24 * HOUR
+    # A clock without power: it had no time, then began at the year 2000, then was set.
+    set_late = [
+        Seen(f"NP{i:03}AA", T0 + i * 300 * SECOND, reader="no power", received_at=T0 + day)
+        for i in range(12)
+    ]
+    set_late[:7] = [replace(r, at=0, suspect=True) for r in set_late[:7]]
+    set_late[7] = replace(set_late[7], at=946_684_800 * SECOND)
+    # A clock that was decades ahead but for two reads, which came late and are right.
+    ahead = [
+        Seen(f"AH{i:03}AA", T0 * 2, reader="ahead", suspect=True, received_at=T0 + day)
+        for i in range(12)
+    ]
+    ahead[5:7] = [replace(r, at=T0 + n, suspect=False) for n, r in enumerate(ahead[5:7])]
+    filled.world.see(*set_late, *ahead)
+    for read in (*set_late, *ahead):
+        (passage,) = timeline(filled, read.plate).passages
+        behind = read is set_late[7]
+        assert ("clock-skew" in passage.anomalies) == (read.suspect or behind), read
+
+
 def found_by(filled: Filled, **question: object) -> list[str]:
     filled.apply()
     asked = page_of(SearchPlatesRequest(**question))  # type: ignore[arg-type]
