@@ -6,7 +6,8 @@ up to the pinned position; a plate that matches the pattern as it is has 1.
 The confusion model says what is looked for. Of what is found, reads that kept their posterior say
 themselves how near they came to the plate asked for: the product, over the positions that differ,
 of the probability of the one character over that of the other. A character that the posterior does
-not list has what the model gives it, within the probability that is left.
+not list has what the model gives it, within the probability that is left. The character read may be
+one of those (a reader that holds a plate to its format): what its posterior lists is then likelier.
 """
 
 import re
@@ -113,7 +114,8 @@ def nearness(plate: str, read: PlateRead) -> float:
         listed = dict(zip(candidates.characters, candidates.probabilities, strict=False))
         top = listed.get(best, 0.0)
         if top <= 0:
-            return 0.0
+            score *= 1.0 if listed.get(wanted, 0.0) > 0 else taken[wanted][best]
+            continue
         left = max(0.0, 1 - sum(listed.values()))
         score *= min(1.0, listed.get(wanted, min(left, top * taken[wanted][best])) / top)
     return score

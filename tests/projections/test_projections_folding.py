@@ -16,6 +16,7 @@ from projections.movements import timeline_of
 from projections.search import page_of, search
 from proto.ring.v1.events_pb2 import CheckpointPlaced
 from proto.ring.v1.investigation_pb2 import GetTimelineResponse, SearchPlatesRequest
+from ring.confusion import measured
 from ring.errors import InvalidRequest
 from ring.values import from_micros, micros
 from tests.projections import reference
@@ -378,6 +379,23 @@ def test_a_reads_own_posterior_says_how_near_it_came(filled: Filled) -> None:
     assert [p.plate for p in plates] == ["PO12KAA", "PO12DAA", "PO12OAA"]
     assert plates[0].score == pytest.approx(0.45 / 0.54, rel=1e-4)
     assert plates[2].score <= 0.01 / 0.99 * 1.01
+
+
+def test_a_plate_whose_posterior_names_another_character_was_near_to_that_one(
+    filled: Filled,
+) -> None:
+    # The reader read an O, and put a 0 where the format has a digit.
+    corrected = [(c, [0.99]) for c in "XW12OAA"]
+    filled.world.see(Seen("XW120AA", T0, posterior=corrected))
+    for wanted, score in (
+        ("XW12OAA", 1.0),
+        # The posterior says nothing of a D, nor of the 0 itself.
+        ("XW12DAA", measured().taken["D"]["0"]),
+    ):
+        filled.apply()
+        asked = page_of(SearchPlatesRequest(pattern=wanted, fuzzy=True))
+        (plate,) = search(filled.client, filled.world.log, asked).plates
+        assert (plate.plate, plate.score) == ("XW120AA", pytest.approx(score)), wanted
 
 
 def test_pages_of_a_fuzzy_search_stay_the_same_while_reads_arrive(filled: Filled) -> None:
