@@ -80,9 +80,7 @@ class Confusions:
         Characters in `wild` stand for themselves: a pattern gives patterns.
         """
         found: dict[str, float] = {}
-        beginnings = [("", 1.0), *((r, p) for r, p in self.added.items() if p >= least)]
-        for text, likelihood in beginnings:
-            self._extend(text, likelihood, true, least, wild, found)
+        self._extend("", 1.0, true, least, wild, found)
         return {t: p for t, p in found.items() if _SHORTEST <= len(t) <= _LONGEST or wild}
 
     def changes(self, true: str, read: str) -> list[tuple[int, str, str]]:
@@ -120,6 +118,10 @@ class Confusions:
         wild: str,
         found: dict[str, float],
     ) -> None:
+        for piece, factor in _additions(self):
+            if likelihood * factor < least:
+                break
+            self._extend(text + piece, likelihood * factor, rest, least, wild, found)
         if not rest:
             found[text] = max(likelihood, found.get(text, 0.0))
             return
@@ -142,8 +144,13 @@ class Confusions:
 @cache
 def _readings(model: Confusions, true: str) -> list[tuple[str, float]]:
     found = [(true, 1.0), ("", model.missed[true]), *model.taken[true].items()]
-    found += [(true + r, p) for r, p in model.added.items()]
     return sorted(found, key=lambda item: -item[1])
+
+
+@cache
+def _additions(model: Confusions) -> list[tuple[str, float]]:
+    """What may be read beside any character, the likeliest first."""
+    return sorted(model.added.items(), key=lambda item: -item[1])
 
 
 def _smoothed(counts: Counts, true: str, read: str) -> float:

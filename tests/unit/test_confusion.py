@@ -84,6 +84,14 @@ def test_the_likely_are_all_and_only_those_above_the_bound() -> None:
         assert likelihood == pytest.approx(MODEL.likelihood("B0", text))
 
 
+def test_the_likely_have_characters_that_were_added_beside_one_that_was_confused() -> None:
+    likely = MODEL.likely("B0", 1e-5)
+    longer = ["".join(c) for n in (3, 4) for c in itertools.product("0OB81", repeat=n)]
+    expected = {t for t in longer if MODEL.likelihood("B0", t) >= 1e-5}
+    assert {t for t in likely if t in longer} == expected
+    assert expected >= {"BO1", "B1O", "1BO", "81O", "B101"}
+
+
 def test_a_pattern_gives_patterns() -> None:
     likely = MODEL.likely("B?*0", 0.01, "?*")
     assert set(likely) == {"B?*0", "8?*0", "B?*O"}
