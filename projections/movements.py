@@ -113,9 +113,10 @@ def _members(passages: Sequence[PassageOf], reads: Sequence[Read]) -> _Members:
 
 
 def _note_travel(known: Mapping[str, Place], passages: Sequence[PassageOf]) -> None:
-    for before, passage in pairwise(p for p in passages if p.counts):
-        here, there = known.get(before.checkpoint), known.get(passage.checkpoint)
-        if here and there and too_fast(here, there, passage.at - before.until):
+    # Between two places that are known, one that is not says nothing.
+    for before, passage in pairwise(p for p in passages if p.counts and p.checkpoint in known):
+        here, there = known[before.checkpoint], known[passage.checkpoint]
+        if too_fast(here, there, passage.at - before.until):
             passage.anomalies.append("impossible-travel")
 
 

@@ -137,10 +137,11 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
         }
         rows = list(_rows(client, page, asked))
         scores = {row[0]: scores[row[0]] for row in rows}
+        plate = next(iter(page.likeness.likely))
         if not page.likeness.is_pattern and log.log_id in pins:
-            plate = next(iter(page.likeness.likely))
             scores = from_posteriors(client, log, plate, scores, pins[log.log_id])
-        rows.sort(key=lambda row: (-scores[row[0]], row[0]))
+        # The one asked for first, also where another's reads were as near to it.
+        rows.sort(key=lambda row: (-scores[row[0]], row[0] != plate, row[0]))
         # The plates of pages before come first again: what is read is what was asked at first.
         done = [n for n, row in enumerate(rows, 1) if row[0] == page.after]
         rows = rows[done[0] if done else 0 :]

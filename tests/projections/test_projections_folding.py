@@ -282,6 +282,18 @@ def test_what_is_odd_is_said(filled: Filled) -> None:
     ]
 
 
+def test_a_place_that_is_not_known_hides_no_impossible_travel(filled: Filled) -> None:
+    p = "OD124AA"
+    filled.world.stand({"LOST": (0.0, 0.0)})
+    filled.world.see(
+        Seen(p, T0, "A", ENTRY),
+        Seen(p, T0 + 80 * SECOND, "LOST", EXIT),
+        Seen(p, T0 + 90 * SECOND, "B", EXIT),
+    )
+    found = [list(q.anomalies) for q in timeline(filled, p).passages]
+    assert found == [[], [], ["missed-entry", "impossible-travel"]]
+
+
 def test_a_clock_that_fell_behind_is_told_from_a_spool_that_came_late(filled: Filled) -> None:
     day = 24 * HOUR
     # A whole spool, two days late; among it one read that its clock puts ten days earlier.
@@ -396,6 +408,16 @@ def test_a_plate_whose_posterior_names_another_character_was_near_to_that_one(
         asked = page_of(SearchPlatesRequest(pattern=wanted, fuzzy=True))
         (plate,) = search(filled.client, filled.world.log, asked).plates
         assert (plate.plate, plate.score) == ("XW120AA", pytest.approx(score)), wanted
+
+
+def test_the_plate_asked_for_comes_before_one_that_was_as_near_to_it(filled: Filled) -> None:
+    filled.world.see(
+        Seen("YW120AA", T0, posterior=[(c, [0.99]) for c in "YW12OAA"]), Seen("YW12OAA", T0 + 1)
+    )
+    filled.apply()
+    asked = page_of(SearchPlatesRequest(pattern="YW12OAA", fuzzy=True))
+    found = search(filled.client, filled.world.log, asked).plates
+    assert [(p.plate, p.score) for p in found][:2] == [("YW12OAA", 1.0), ("YW120AA", 1.0)]
 
 
 def test_pages_of_a_fuzzy_search_stay_the_same_while_reads_arrive(filled: Filled) -> None:
