@@ -3,7 +3,9 @@
 Always true here: a proof is two reads of one plate, one after the other and both sure enough to be
 no misreads, between whose checkpoints no vehicle gets in that time; reads whose clock was wrong
 prove nothing, nor do those that fold into another plate's (folding.py). To be inside twice without
-an exit between is a hint, because exits are missed.
+an exit between is a hint, because exits are missed; an exit that is a misread is none, and one that
+is less sure than a proof needs is one. A checkpoint whose place is not known proves nothing: for
+proofs its reads are not there, for hints they are.
 
 It is enough to look at reads that follow each other: where any two are too far apart for the time
 between them, so are two neighbours among those between (the triangle inequality). A read whose
@@ -21,7 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client, Row
 from projections.folding import SURE, Read
-from projections.misreads import folds_of, reads_of
+from projections.misreads import folds_of, note_misreads, reads_of
 from projections.movements import timelines_of
 from projections.requests import (
     EARLIEST,
@@ -34,7 +36,7 @@ from projections.requests import (
     span_of,
 )
 from projections.travel import CLOCK_AHEAD, CLOCKS_APART, TOP_SPEED, Place, farthest, places
-from projections.visits import MISSED_EXIT, PassageOf
+from projections.visits import ENTRY, EXIT, PassageOf
 from proto.ring.v1.common_pb2 import TimeRange
 from proto.ring.v1.investigation_pb2 import (
     CloneSuspect,
@@ -56,8 +58,11 @@ _SLOWEST = 1.0
 _AT_ONCE, _EVERY = 1_000, 2**31
 
 _Item = TypeVar("_Item")
-# Plate, two reads' times, the numbers of their checkpoints, metres, km/h, whether it is a proof.
+# Plate, two reads' times, the numbers of their checkpoints, their directions, metres, km/h, whether
+# it is a proof.
 _Pair = Row
+# The two passages of one.
+_Passages = tuple[PassageOf, PassageOf]
 # Plate, checkpoint, time.
 _Misread = tuple[str, str, int]
 
@@ -104,13 +109,18 @@ def hunt_of(request: ListCloneSuspectsRequest, now: Timestamp) -> Hunt:
 def clone_suspects(client: Client, log: EventLog, hunt: Hunt) -> ListCloneSuspectsResponse:
     """Proofs before hints, the fastest first, then in order of plate and time."""
     known = places(client)
-    if hunt.asked.checkpoints:
-        known = {c: known[c] for c in hunt.asked.checkpoints if c in known}
+    # Beside those whose place is known.
+    others: list[str] = []
+    if hunt.hints:
+        others = [code for (code,) in client.rows("queries/places_not_known")]
+    if asked := set(hunt.asked.checkpoints):
+        known = {code: place for code, place in known.items() if code in asked}
+        others = [code for code in others if code in asked]
     # Some will be dropped: wrong clocks, misreads, an exit that was not sure enough to be a proof.
     rows = 3 * hunt.limit
     while True:
-        pairs, all_ = _pairs(client, log, hunt, known, rows)
-        suspects = _suspects(client, hunt, list(known), pairs)
+        pairs, all_ = _pairs(client, log, hunt, known, others, rows)
+        suspects = _suspects(client, log, hunt, [*known, *others], pairs)
         if all_ or len(suspects) > hunt.limit:
             shown = suspects[: hunt.limit]
             _note_confidence(client, shown)
@@ -119,22 +129,29 @@ def clone_suspects(client: Client, log: EventLog, hunt: Hunt) -> ListCloneSuspec
 
 
 def _suspects(
-    client: Client, hunt: Hunt, codes: Sequence[str], pairs: Sequence[_Pair]
+    client: Client, log: EventLog, hunt: Hunt, codes: Sequence[str], pairs: Sequence[_Pair]
 ) -> list[CloneSuspect]:
     """The first of them that the plates' passages bear out: more than are asked for, or all."""
     suspects: list[CloneSuspect] = []
     for some in _stretches(pairs, hunt.limit):
         timelines = timelines_of(client, sorted({pair[0] for pair in some}))
         passages = {plate: timeline.passages for plate, timeline in timelines.items()}
-        for plate, first_at, second_at, here, there, metres, speed, proof in some:
-            first = _passage_at(passages.get(plate, ()), codes[here - 1], first_at)
-            second = _passage_at(passages.get(plate, ()), codes[there - 1], second_at)
+        found: list[tuple[_Pair, _Passages]] = []
+        for pair in some:
+            plate, first_at, second_at, here, there, way, way_there, *_, proof = pair
+            own = passages.get(plate, ())
+            first = _passage_at(own, codes[here - 1], way, first_at)
+            second = _passage_at(own, codes[there - 1], way_there, second_at)
             # What came between the two questions may be in one of them alone. Sure reads of one
-            # passage may lie far apart, with less sure ones between.
-            if first is None or second is None or first is second:
-                continue
-            twice = MISSED_EXIT in second.anomalies
-            if proof or twice:
+            # passage may lie far apart, with less sure ones between; and of two passages that go on
+            # beside each other, neither is the next.
+            if first and second and first is not second and (proof or _order(first, second)):
+                found.append((pair, (first, second)))
+        twice = _inside_twice(client, log, passages, found)
+        for ((plate, *_, metres, speed, proof), (first, second)), was in zip(
+            found, twice, strict=True
+        ):
+            if proof or was:
                 suspects.append(
                     CloneSuspect(
                         plate=plate,
@@ -143,7 +160,7 @@ def _suspects(
                         implied_speed_kmh=speed,
                         distance_km=metres / 1000,
                         hint=not proof,
-                        inside_twice=twice,
+                        inside_twice=was,
                     )
                 )
         if len(suspects) > hunt.limit:
@@ -151,8 +168,36 @@ def _suspects(
     return suspects
 
 
+def _inside_twice(
+    client: Client,
+    log: EventLog,
+    passages: Mapping[str, Sequence[PassageOf]],
+    found: Sequence[tuple[_Pair, _Passages]],
+) -> list[bool]:
+    """Of which of them both are entries, with no exit between that counts.
+
+    `passages`: all of these plates, in order of time.
+    """
+    between: list[list[PassageOf] | None] = []
+    left: dict[str, list[PassageOf]] = {}
+    for (plate, *_), both in found:
+        exits = None
+        if all(p.direction == ENTRY for p in both):
+            begin, end = sorted(map(passages[plate].index, both))
+            exits = [p for p in passages[plate][begin:end] if p.direction == EXIT]
+            left.setdefault(plate, []).extend(exits)
+        between.append(exits)
+    note_misreads(client, log, left)
+    return [exits is not None and not any(p.counts for p in exits) for exits in between]
+
+
 def _pairs(
-    client: Client, log: EventLog, hunt: Hunt, known: Mapping[str, Place], rows: int
+    client: Client,
+    log: EventLog,
+    hunt: Hunt,
+    known: Mapping[str, Place],
+    others: Sequence[str],
+    rows: int,
 ) -> tuple[list[_Pair], bool]:
     """The first of them, about so many, in order; and whether these are all."""
     # Whoever takes longer than this between any two was not too fast.
@@ -162,8 +207,8 @@ def _pairs(
         "since": since,
         "start": hunt.span.start,
         "end": hunt.span.end,
-        "codes": list(known),
-        "numbers": list(range(1, len(known) + 1)),
+        "codes": [*known, *others],
+        "numbers": list(range(1, len(known) + len(others) + 1)),
         "latitudes": [latitude for latitude, _ in known.values()],
         "longitudes": [longitude for _, longitude in known.values()],
         "farthest": longest,
@@ -223,7 +268,7 @@ def _note_confidence(client: Client, suspects: Sequence[CloneSuspect]) -> None:
 
 def _rank(pair: _Pair) -> tuple[bool, float, str, int]:
     """As the query puts them in order."""
-    plate, first_at, _, _, _, _, speed, proof = pair
+    plate, first_at, *_, speed, proof = pair
     return not proof, -speed, plate, first_at
 
 
@@ -231,13 +276,23 @@ def _stretches(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:
     return (items[n : n + most] for n in range(0, len(items), most))
 
 
-def _passage_at(passages: Sequence[PassageOf], checkpoint: str, at: int) -> PassageOf | None:
+def _passage_at(
+    passages: Sequence[PassageOf], checkpoint: str, direction: int, at: int
+) -> PassageOf | None:
     """The passage that a read at that instant belongs to."""
     return max(
-        (p for p in passages if p.checkpoint == checkpoint and p.at <= at),
+        (
+            p
+            for p in passages
+            if p.checkpoint == checkpoint and p.direction == direction and p.at <= at
+        ),
         key=lambda p: p.at,
         default=None,
     )
+
+
+def _order(first: PassageOf, second: PassageOf) -> bool:
+    return (first.at, first.key) < (second.at, second.key)
 
 
 def _message(passage: PassageOf) -> Passage:

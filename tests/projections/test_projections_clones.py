@@ -155,16 +155,109 @@ def test_a_passage_of_unknown_direction_hides_no_hint(filled: Filled) -> None:
         Seen("TWICE03", at + HOUR, "C", UNKNOWN),
         Seen("TWICE03", at + 2 * HOUR, "B"),
     )
-    # These left, though no proof could be made of their exits: they hide nobody either.
+    # These left, though no proof could be made of their exits: they hide nobody either. A lane
+    # each, or they would be one another's misreads.
     for n in range(8):
         filled.world.see(
             Seen(f"LEFT{n:03}", at, "A"),
-            Seen(f"LEFT{n:03}", at + MINUTE, "A", EXIT, confidence=0.5),
+            Seen(f"LEFT{n:03}", at + MINUTE, "A", EXIT, confidence=0.5, lane=str(n)),
             Seen(f"LEFT{n:03}", at + HOUR, "B"),
         )
     for limit in (1, 100):
         found = suspects_of(filled, at - HOUR, at + DAY, limit=limit, include_hints=True)
         assert found == [("TWICE03", at + 2 * HOUR)]
+
+
+def test_a_hint_needs_no_known_place(filled: Filled) -> None:
+    at = T0 - 820 * DAY
+    filled.world.stand({"LOST-1": (0.0, 0.0), "LOST-2": (0.0, 0.0)})
+    filled.world.see(
+        Seen("TWICE05", at, "A"),
+        Seen("TWICE05", at + 2 * MINUTE, "LOST-1"),
+        Seen("TWICE06", at, "LOST-1"),
+        Seen("TWICE06", at + HOUR, "LOST-1"),
+        Seen("LEFT001", at, "A"),
+        Seen("LEFT001", at + 2 * MINUTE, "LOST-1", EXIT),
+        Seen("LEFT001", at + HOUR, "A"),
+        # A place that is not known between hides no proof.
+        Seen("CLONED5", at, "A"),
+        Seen("CLONED5", at + MINUTE - 1, "LOST-2"),
+        Seen("CLONED5", at + MINUTE, "B", EXIT),
+    )
+    filled.apply()
+    request = pb.ListCloneSuspectsRequest(range=range_of(at, at + DAY), include_hints=True)
+    found = [(s.plate, s.hint, s.implied_speed_kmh > 0) for s in suspects(filled, request)]
+    assert found == [
+        ("CLONED5", False, True),
+        ("CLONED5", True, False),
+        ("TWICE05", True, False),
+        ("TWICE06", True, False),
+    ]
+    request.checkpoints.append("LOST-1")
+    assert [s.plate for s in suspects(filled, request)] == ["TWICE06"]
+
+
+def test_two_checkpoints_within_a_minute_are_two_entries(filled: Filled) -> None:
+    at = T0 - 830 * DAY
+    filled.world.see(
+        # A kilometre in 50 seconds.
+        Seen("TWICE07", at, "D"),
+        Seen("TWICE07", at + 50 * SECOND, "A"),
+        # One passage goes on while the other begins: neither follows the other.
+        Seen("BESIDE1", at, "D"),
+        Seen("BESIDE1", at + 50 * SECOND, "A"),
+        Seen("BESIDE1", at + 55 * SECOND, "D", confidence=0.5),
+    )
+    found = suspects_of(filled, at, at + DAY, include_hints=True)
+    assert found == [("BESIDE1", at + 50 * SECOND), ("TWICE07", at + 50 * SECOND)]
+
+
+def test_a_pair_names_the_passages_of_its_own_reads(filled: Filled) -> None:
+    at = T0 - 840 * DAY
+    filled.world.see(
+        # At one checkpoint in three directions at once.
+        Seen("CLONED6", at, "A"),
+        Seen("CLONED6", at + 10 * SECOND, "A", UNKNOWN, confidence=0.5),
+        Seen("CLONED6", at + 20 * SECOND, "A"),
+        Seen("CLONED6", at + MINUTE, "B", EXIT, confidence=0.5),
+        Seen("CLONED6", at + MINUTE, "B", UNKNOWN),
+    )
+    filled.apply()
+    (clone,) = suspects(filled, pb.ListCloneSuspectsRequest(range=range_of(at, at + HOUR)))
+    assert [(p.direction, micros(p.at), p.reads) for p in (clone.first, clone.second)] == [
+        (ENTRY, at, 2),
+        (UNKNOWN, at + MINUTE, 1),
+    ]
+
+
+def test_inside_twice_goes_by_the_exits_between_that_are_no_misreads(filled: Filled) -> None:
+    at = T0 - 850 * DAY
+    filled.world.see(
+        # It left, unsurely, and was then read unsurely once more.
+        Seen("LEFT002", at, "A"),
+        Seen("LEFT002", at + HOUR, "A", EXIT, confidence=0.5),
+        Seen("LEFT002", at + 2 * HOUR, "A", confidence=0.5),
+        Seen("LEFT002", at + 3 * HOUR, "A"),
+        # Somebody else left.
+        Seen("TWICE08", at, "A"),
+        Seen("TWICE08", at + HOUR, "A", EXIT, confidence=0.5),
+        Seen("TWICE0B", at + HOUR, "A", EXIT, confidence=0.75),
+        Seen("TWICE08", at + 3 * HOUR, "A"),
+        # The second is an entry after an entry, the first is no entry.
+        Seen("CLONED7", at, "A"),
+        Seen("CLONED7", at + HOUR, "A", UNKNOWN),
+        Seen("CLONED7", at + HOUR + MINUTE, "B"),
+    )
+    filled.apply()
+    request = pb.ListCloneSuspectsRequest(range=range_of(at, at + DAY), include_hints=True)
+    found = [
+        (s.plate, micros(s.second.at), s.hint, s.inside_twice) for s in suspects(filled, request)
+    ]
+    assert found == [
+        ("CLONED7", at + HOUR + MINUTE, False, False),
+        ("CLONED7", at + HOUR + MINUTE, True, True),
+        ("TWICE08", at + 3 * HOUR, True, True),
+    ]
 
 
 def test_less_sure_reads_join_two_sure_ones_to_one_entry(filled: Filled) -> None:

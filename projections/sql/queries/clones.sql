@@ -1,5 +1,5 @@
--- Reads of one plate, one after the other, that no vehicle could make, and entry after entry. codes,
--- latitudes and longitudes: the checkpoints whose place is known. Two reads are looked at where they
+-- Reads of one plate, one after the other, that no vehicle could make, and entry after entry. codes:
+-- the checkpoints; latitudes and longitudes: of those whose place is known, which come first. Two reads are looked at where they
 -- are less than {farthest} microseconds apart, in which the top speed leads from any checkpoint to
 -- any other. Reads are taken from {since} on, so much before {start}, because the second read of a
 -- pair lies in the range, the first maybe before; of a hint both do. A read's time, its checkpoint
@@ -9,8 +9,8 @@
 -- checkpoint, time); none: every plate, with all reads, because the table in checkpoint order does
 -- not know when they were received.
 --
--- Rows: plate, the two times, the two checkpoints' numbers, metres, km/h, whether no vehicle could
--- make it.
+-- Rows: plate, the two times, the two checkpoints' numbers, the two directions, metres, km/h, whether
+-- no vehicle could make it.
 WITH
     {latitudes:Array(Float64)} AS latitudes,
     {longitudes:Array(Float64)} AS longitudes
@@ -20,7 +20,9 @@ SELECT
     {since:Int64} + toInt64(intDiv(pair.2, 131072)) AS second_at,
     intDiv(pair.1, 4) % 32768 AS here,
     intDiv(pair.2, 4) % 32768 AS there,
-    if(here = there, 0, geoDistance(
+    pair.1 % 4,
+    pair.2 % 4,
+    if(here = there OR greatest(here, there) > length(latitudes), 0, geoDistance(
         longitudes[here], latitudes[here], longitudes[there], latitudes[there]
     )) AS metres,
     metres * 3600000 / greatest(second_at - first_at, 1000000) AS speed,
@@ -37,8 +39,11 @@ FROM
             )),
             -- What has no direction lies between an entry and the next as if it were not there.
             arrayMap(p -> (p.1, p.2, true), arrayFilter(
-                p -> p.1 % 4 = 1 AND p.2 % 4 = 1
-                    AND intDiv(p.2, 131072) - intDiv(p.1, 131072) > 60000000,
+                -- One passage's reads are at one checkpoint and no further apart.
+                p -> p.1 % 4 = 1 AND p.2 % 4 = 1 AND (
+                    intDiv(p.1, 4) % 32768 != intDiv(p.2, 4) % 32768
+                    OR intDiv(p.2, 131072) - intDiv(p.1, 131072) > 60000000
+                ),
                 arrayZip(arrayPopBack(crossings), arrayPopFront(crossings))
             ))
         )) AS pair
@@ -46,8 +51,11 @@ FROM
     (
         SELECT
             any(read_plate) AS plate,
-            arraySort(groupUniqArray(packed)) AS reads,
-            if({hints:Bool}, arrayFilter(r -> r % 4 != 0, reads), []) AS crossings
+            arraySort(groupUniqArray(packed)) AS everywhere,
+            if({hints:Bool}, arrayFilter(
+                r -> intDiv(r, 4) % 32768 <= length(latitudes), everywhere
+            ), everywhere) AS reads,
+            if({hints:Bool}, arrayFilter(r -> r % 4 != 0, everywhere), []) AS crossings
         FROM
         (
             SELECT
@@ -79,7 +87,7 @@ FROM
             )
         )
         GROUP BY cityHash64(read_plate)
-        HAVING length(reads) > 1
+        HAVING length(everywhere) > 1
     )
 )
 -- What is a proof already is no hint.

@@ -763,7 +763,7 @@ class CloneSuspect(_message.Message):
     under a second counts as one; for a proof, two seconds more are allowed for clocks.
     """
     distance_km: _builtins.float
-    """Between the two checkpoints, in a straight line."""
+    """Between the two checkpoints, in a straight line; 0 where a place is not known."""
     hint: _builtins.bool
     """No proof: a vehicle could have made it, but was inside twice without an exit between."""
     inside_twice: _builtins.bool
