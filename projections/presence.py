@@ -197,7 +197,7 @@ def _without_misreads(
     away: set[int] = set()
     asked: Mapping[str, Stay] = stays
     while asked:
-        ends = {plate: [p for p in (s.entry, s.exit) if p] for plate, s in asked.items()}
+        ends = {plate: [p for p in (s.entry, s.exit, s.after) if p] for plate, s in asked.items()}
         misread = note_misreads(client, log, ends, unsure)
         if not misread:
             break

@@ -36,13 +36,14 @@ class Stay:
     """A visit: None is what was not seen. begins and ends bound it by what is known.
 
     An entry that was missed came after the exit before, an exit that was missed before the next
-    entry; None where nothing bounds it.
+    entry (`after`, which is None where the exit was seen); None where nothing bounds it.
     """
 
     entry: PassageOf | None
     exit: PassageOf | None
     begins: int | None
     ends: int | None
+    after: PassageOf | None = None
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether what is known of it overlaps [start, end)."""
@@ -92,4 +93,10 @@ def _stay(before: PassageOf | None, visit: Sequence[PassageOf], after: PassageOf
     left = visit[-1] if visit[-1].direction == EXIT else None
     begins = entry or before
     ends = left or after
-    return Stay(entry, left, begins.at if begins else None, ends.at if ends else None)
+    return Stay(
+        entry,
+        left,
+        begins.at if begins else None,
+        ends.at if ends else None,
+        None if left else after,
+    )

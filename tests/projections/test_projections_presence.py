@@ -172,6 +172,28 @@ def test_a_misread_is_not_inside(filled: Filled, kept: LastPassages) -> None:
         assert len(expected) <= total <= len(expected) + 7
 
 
+def test_a_later_misread_hides_no_exit_of_a_visit(filled: Filled, kept: LastPassages) -> None:
+    at = T0 - 500 * DAY
+    filled.world.see(
+        Seen("PR423AC", at, "A"),
+        # Misread as entering once more, after the time asked for; then it left.
+        *(Seen("PR423AC", at + 2 * HOUR + n, "B", confidence=0.5) for n in (0, 5 * MINUTE)),
+        *(Seen("PR423AD", at + 2 * HOUR + n, "B", confidence=0.75) for n in (0, 5 * MINUTE)),
+        Seen("PR423AC", at + 3 * HOUR, "C", EXIT),
+        # This one did enter once more, so its exit was missed.
+        Seen("PR523XY", at + 1, "A"),
+        Seen("PR523XY", at + 2 * HOUR, "B"),
+        Seen("PR523XY", at + 3 * HOUR, "C", EXIT),
+    )
+    apply(filled, kept)
+    request = pb.ListPresentRequest(at=from_micros(at + HOUR))
+    moment = moment_of(request, Timestamp(), MAX_VISIT)
+    answer = present_at(filled.client, filled.world.log, kept, moment)
+    assert [
+        (v.plate, micros(v.visit.exited_at), v.visit.exit_checkpoint) for v in answer.vehicles
+    ] == [("PR423AC", at + 3 * HOUR, "C"), ("PR523XY", 0, "")]
+
+
 @pytest.mark.parametrize("many", [-1, 1000])
 @pytest.mark.parametrize("most_since", [2**31, -1])
 def test_an_entry_counts_from_its_first_read_at_both_ends_of_the_times_asked_for(
