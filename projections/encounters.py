@@ -279,44 +279,64 @@ def common_plates(client: Client, log: EventLog, places: Places) -> FindCommonPl
     # Some will turn out to be misreads.
     rows = 2 * places.limit
     while True:
-        found = {str(p): list(s) for p, s in client.rows("queries/common", rows=rows, **question)}
-        misread = _misreads_among(client, log, within, found)
-        plates = [
-            CommonPlate(plate=plate, scenes=len(seen), seen_at=seen)
-            for plate, seen in found.items()
-            if plate not in misread
+        found, unsure = _seen(client, plates=[], rows=rows, **question)
+        pairs = [
+            (a, b)
+            for a, b in one_apart_of_each_other(found)
+            if a in unsure and {*found[a]} <= {*found[b]}
         ]
-        if len(plates) > places.limit or len(found) < rows:
+        into = _misreads_among(client, log, within, {a for a, _ in pairs})
+        misread = {a for a, b in pairs if into.get(a) == b}
+        left = {plate: seen for plate, seen in found.items() if plate not in misread}
+        all_ = len(found) < rows
+        looked_at: set[str] = set()
+        # The plate that was misread may come after these, in order of plate.
+        while not all_ and (next_ := {*list(left)[: places.limit]} & unsure - looked_at):
+            into = _misreads_among(client, log, within, next_)
+            if later := {*into.values()} - found.keys():
+                beyond, _ = _seen(client, plates=sorted(later), rows=len(later), **question)
+                for plate, other in into.items():
+                    if {*left[plate]} <= {*beyond.get(other, ())}:
+                        del left[plate]
+            looked_at |= next_
+        if len(left) > places.limit or all_:
+            plates = [
+                CommonPlate(plate=plate, scenes=len(seen), seen_at=seen)
+                for plate, seen in left.items()
+            ]
             return FindCommonPlatesResponse(
                 plates=plates[: places.limit], truncated=len(plates) > places.limit
             )
         rows *= 4
 
 
+def _seen(client: Client, **question: Any) -> tuple[dict[str, list[int]], set[str]]:
+    """The scenes that each plate was seen at, in order; and who was not read surely there."""
+    rows = client.rows("queries/common", **question)
+    return {str(p): list(s) for p, s, _ in rows}, {str(p) for p, _, c in rows if c < SURE}
+
+
 def _misreads_among(
     client: Client,
     log: EventLog,
     scenes: Sequence[tuple[str, int, int, int]],
-    found: Mapping[str, Sequence[int]],
-) -> set[str]:
-    """Plates all of whose reads at the scenes fold into those of one that was at each, too.
+    plates: Collection[str],
+) -> dict[str, str]:
+    """Those of some plates all of whose reads at the scenes fold into those of one other: which.
 
     One that was read right at some of them and misread at others is thus found either way.
     """
-    pairs = [(a, b) for a, b in one_apart_of_each_other(found) if {*found[a]} <= {*found[b]}]
-    if not pairs:
-        return set()
+    if not plates:
+        return {}
     first, last = min(start for _, start, *_ in scenes), max(end for _, _, end, _ in scenes)
     reads: dict[str, list[Read]] = {}
-    for read in reads_of(client, {a for a, _ in pairs}, first, last):
+    for read in reads_of(client, plates, first, last):
         if any(c == read.checkpoint and a <= read.at < b for c, a, b, _ in scenes):
             reads.setdefault(read.plate, []).append(read)
     unsure = [own for own in reads.values() if all(r.confidence < SURE for r in own)]
-    into = folds_of(client, log, [r for own in unsure for r in own])
-    plates = {
-        plate: {into[r].plate if r in into else "" for r in own} for plate, own in reads.items()
-    }
-    return {a for a, b in pairs if plates.get(a) == {b}}
+    folded = folds_of(client, log, [r for own in unsure for r in own])
+    into = {p: {folded[r].plate if r in folded else "" for r in own} for p, own in reads.items()}
+    return {p: one for p, (one, *more) in into.items() if one and not more}
 
 
 def _stretches(first: int, last: int, width: int) -> Iterator[int]:

@@ -201,6 +201,30 @@ def test_misreads_of_a_common_plate_are_no_common_plates(filled: Filled) -> None
         assert [p.plate for p in common(filled, request)] == expected[:limit]
 
 
+def test_a_misread_is_told_though_the_limit_leaves_out_the_plate_that_was_misread(
+    filled: Filled,
+) -> None:
+    at = T0 - 860 * DAY
+    for n in range(6):
+        # In order of plate the misread comes first, and what it was misread for last.
+        filled.world.see(
+            Seen(f"A{n}7LIM", at + n, "A", confidence=0.5, lane=str(n)),
+            Seen(f"Z{n}7LIM", at + n, "A", confidence=0.75, lane=str(n)),
+            Seen(f"M{n}8KEY", at + 10 * SECOND + n, "A", lane=str(n)),
+        )
+    # What it was misread for was not within the scene.
+    filled.world.see(
+        Seen("AA9OUT", at + MINUTE - 1, "A", confidence=0.5, lane="9"),
+        Seen("ZA9OUT", at + MINUTE, "A", confidence=0.75, lane="9"),
+    )
+    filled.apply()
+    scene = pb.Scene(checkpoint="A", range=range_of(at, at + MINUTE))
+    expected = ["AA9OUT", *(f"M{n}8KEY" for n in range(6)), *(f"Z{n}7LIM" for n in range(6))]
+    for limit in (1, 3, 8, 13, 100):
+        request = pb.FindCommonPlatesRequest(scenes=[scene], limit=limit)
+        assert [p.plate for p in common(filled, request)] == expected[:limit]
+
+
 def test_filters_of_common_plates(filled: Filled) -> None:
     at = T0 - 470 * DAY
     for n, place in enumerate("AB"):

@@ -1,13 +1,14 @@
--- Which plates were seen at how many scenes. keys: the stretches of {width} microseconds to be
--- read; scenes: one element a scene and stretch, with the scene's beginning, end and number.
-SELECT plate, arraySort(groupUniqArray(scene)) AS seen
+-- Which plates were seen at how many scenes, and how sure the surest read was. keys: the stretches of
+-- {width} microseconds to be read; scenes: one element a scene and stretch, with the scene's
+-- beginning, end and number; plates: those alone, none: every plate.
+SELECT plate, arraySort(groupUniqArray(scene)) AS seen, max(confidence) AS surest
 FROM
 (
-    SELECT r.plate AS plate, s.scene AS scene
+    SELECT r.plate AS plate, r.confidence AS confidence, s.scene AS scene
     FROM
     (
         SELECT
-            plate, checkpoint, toUnixTimestamp64Micro(captured_at) AS at,
+            plate, checkpoint, confidence, toUnixTimestamp64Micro(captured_at) AS at,
             intDiv(at, {width:Int64}) AS stretch
         FROM sightings_by_checkpoint
         WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), {width:Int64}))
@@ -15,6 +16,7 @@ FROM
             AND confidence >= {min_confidence:Float32}
             AND ({direction:Int8} = 0 OR toInt8(direction) = {direction:Int8})
             AND ({format:String} = '' OR match(plate, {format:String}))
+            AND (empty({plates:Array(String)}) OR plate IN {plates:Array(String)})
     ) AS r
     INNER JOIN
     (
