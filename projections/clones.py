@@ -216,6 +216,7 @@ def _pairs(
         "clocks_apart": CLOCKS_APART,
         "ahead": CLOCK_AHEAD,
         "hints": hunt.hints,
+        "places_not_known": bool(others),
         "format": hunt.asked.expression,
         "min_confidence": hunt.asked.min_confidence,
     }

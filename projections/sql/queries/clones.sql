@@ -52,7 +52,7 @@ FROM
         SELECT
             any(read_plate) AS plate,
             arraySort(groupUniqArray(packed)) AS everywhere,
-            if({hints:Bool}, arrayFilter(
+            if({places_not_known:Bool}, arrayFilter(
                 r -> intDiv(r, 4) % 32768 <= length(latitudes), everywhere
             ), everywhere) AS reads,
             if({hints:Bool}, arrayFilter(r -> r % 4 != 0, everywhere), []) AS crossings
