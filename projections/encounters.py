@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from projections.clickhouse import Client
+from projections.clickhouse import Client, Row
 from projections.flows import QUARTER
 from projections.folding import SURE, WITHIN, Read, one_apart
 from projections.misreads import folds_of, note_misreads, one_apart_of_each_other, reads_of
@@ -90,6 +90,20 @@ def travel_of(request: FindCompanionsRequest) -> Travel:
     )
 
 
+@dataclass(frozen=True)
+class _Met:
+    """Who was met at which of the target's passages, by their numbers; how many plates at each."""
+
+    plates: Mapping[str, Sequence[int]]
+    traffic: Mapping[int, int]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "_Met":
+        """The one row of queries/companions."""
+        ((plates, (numbers, counts)),) = rows
+        return cls(dict(plates), dict(zip(numbers, counts, strict=True)))
+
+
 def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanionsResponse:
     """The most surprising first; then by encounters and plate."""
     passages = [
@@ -109,19 +123,19 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
     question = _question(travel, passages)
     with client.meanwhile("queries/companions", misreads=[], **question) as asked:
         note_misreads(client, log, {travel.plate: passages})
-    rows = asked.result()
+    met = _Met.of(asked.result())
     # Where another vehicle was misread as the target, the target was not.
     there = {n for n, p in enumerate(passages) if p.counts}
     if len(there) < travel.least:
         return FindCompanionsResponse()
     counted = [passages[n] for n in sorted(there)]
-    if misreads := _misreads(client, log, travel.plate, counted, {row[0] for row in rows}):
-        rows = client.rows("queries/companions", misreads=sorted(misreads), **question)
-    traffic = {met[0]: plates for plate, met, plates in rows if not plate and met[0] in there}
-    found = [(plate, met) for plate, met, _ in rows if plate]
+    if misreads := _misreads(client, log, travel.plate, counted, met.plates):
+        met = _Met.of(client.rows("queries/companions", misreads=sorted(misreads), **question))
+    traffic = {n: plates for n, plates in met.traffic.items() if n in there}
+    found = list(met.plates.items())
     if len(there) < len(passages):
-        found = [(plate, [n for n in met if n in there]) for plate, met in found]
-        found = [(plate, met) for plate, met in found if len(met) >= travel.least]
+        found = [(plate, [n for n in at if n in there]) for plate, at in found]
+        found = [(plate, at) for plate, at in found if len(at) >= travel.least]
     if not found:
         return FindCompanionsResponse()
     return _ranked(client, travel, passages, traffic, found)

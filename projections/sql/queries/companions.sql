@@ -4,50 +4,52 @@
 -- checkpoint and direction in the 60 s before. misreads: reads that count for nothing, by plate,
 -- checkpoint and time. What is not asked for is not looked at: an empty list, a confidence of 0.
 --
--- Two kinds of rows: of a plate, with the numbers of the target's passages that it was met at; and
--- (plate is empty) of one of the target's passages, with how many plates were met at it.
+-- One row: the plates that were met at {encounters} passages of the target or more, each with their
+-- numbers; and the numbers of passages at which somebody was met, beside how many plates were.
 SELECT
-    plate,
-    groupUniqArray(window),
-    if(grouping(plate) = 1, uniqExact(plate), 0)
+    groupArrayIf((plate, met), length(met) >= {encounters:UInt32}),
+    sumMap(met, arrayMap(window -> 1, met))
 FROM
 (
-    SELECT s.plate AS plate, t.window AS window
+    SELECT plate, groupUniqArray(window) AS met
     FROM
     (
-        SELECT
-            plate, checkpoint, toInt8(direction) AS way,
-            arrayJoin(arrayFilter(
-                (at, before) -> at > before + 60000000,
-                times,
-                arrayPopBack(arrayPushFront(times, toInt64(-60000001)))
-            )) AS start
+        SELECT s.plate AS plate, t.window AS window
         FROM
         (
             SELECT
-                plate, checkpoint, direction,
-                arraySort(groupArray(toUnixTimestamp64Micro(captured_at))) AS times
-            FROM sightings_by_checkpoint
-            WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), {width:Int64}))
-                    IN {keys:Array(Tuple(String, Int64))}
-                AND plate != {plate:String}
-                AND (
-                    empty({misreads:Array(Tuple(String, String, Int64))})
-                    OR (plate, checkpoint, toUnixTimestamp64Micro(captured_at))
-                        NOT IN {misreads:Array(Tuple(String, String, Int64))}
-                )
-                AND ({min_confidence:Float32} <= 0 OR confidence >= {min_confidence:Float32})
-                AND ({format:String} = '' OR match(plate, {format:String}))
-            GROUP BY plate, checkpoint, direction
-        )
-    ) AS s
-    INNER JOIN
-    (
-        SELECT w.1 AS checkpoint, w.2 AS stretch, w.3 AS at, w.4 AS way, w.5 AS window
-        FROM (SELECT arrayJoin({windows:Array(Tuple(String, Int64, Int64, Int8, UInt32))}) AS w)
-    ) AS t ON s.checkpoint = t.checkpoint AND intDiv(s.start, {width:Int64}) = t.stretch
-    WHERE abs(s.start - t.at) <= {within:Int64}
-        AND (NOT {same_direction:Bool} OR s.way = t.way)
-)
-GROUP BY GROUPING SETS ((plate), (window))
-HAVING grouping(plate) = 1 OR uniqExact(window) >= {encounters:UInt32};
+                plate, checkpoint, toInt8(direction) AS way,
+                arrayJoin(arrayFilter(
+                    (at, before) -> at > before + 60000000,
+                    times,
+                    arrayPopBack(arrayPushFront(times, toInt64(-60000001)))
+                )) AS start
+            FROM
+            (
+                SELECT
+                    plate, checkpoint, direction,
+                    arraySort(groupArray(toUnixTimestamp64Micro(captured_at))) AS times
+                FROM sightings_by_checkpoint
+                WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), {width:Int64}))
+                        IN {keys:Array(Tuple(String, Int64))}
+                    AND plate != {plate:String}
+                    AND (
+                        empty({misreads:Array(Tuple(String, String, Int64))})
+                        OR (plate, checkpoint, toUnixTimestamp64Micro(captured_at))
+                            NOT IN {misreads:Array(Tuple(String, String, Int64))}
+                    )
+                    AND ({min_confidence:Float32} <= 0 OR confidence >= {min_confidence:Float32})
+                    AND ({format:String} = '' OR match(plate, {format:String}))
+                GROUP BY plate, checkpoint, direction
+            )
+        ) AS s
+        INNER JOIN
+        (
+            SELECT w.1 AS checkpoint, w.2 AS stretch, w.3 AS at, w.4 AS way, w.5 AS window
+            FROM (SELECT arrayJoin({windows:Array(Tuple(String, Int64, Int64, Int8, UInt32))}) AS w)
+        ) AS t ON s.checkpoint = t.checkpoint AND intDiv(s.start, {width:Int64}) = t.stretch
+        WHERE abs(s.start - t.at) <= {within:Int64}
+            AND (NOT {same_direction:Bool} OR s.way = t.way)
+    )
+    GROUP BY plate
+);
