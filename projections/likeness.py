@@ -13,8 +13,9 @@ one of those (a reader that holds a plate to its format): what its posterior lis
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from projections.clickhouse import Client
+from projections.clickhouse import Client, Row
 from proto.ring.v1.events_pb2 import StoredRead
 from proto.ring.v1.ingest_pb2 import PlateRead
 from ring.confusion import measured
@@ -82,19 +83,19 @@ def likeness_of(pattern: str) -> Likeness:
     return Likeness(dict(best), is_pattern)
 
 
+def least_sure_of(plate: str, found: Mapping[str, float], log: str, pin: int) -> dict[str, Any]:
+    """What queries/least_sure takes: the likeliest of what was found for a plate, if any."""
+    others = sorted((p for p in found if p != plate), key=lambda p: (-found[p], p))
+    return {"plates": others[:_MOST_RESCORED], "log": log, "pin": pin, "most": _READS_EACH}
+
+
 def from_posteriors(
-    client: Client, log: EventLog, plate: str, found: Mapping[str, float], pin: int
+    log: EventLog, plate: str, found: Mapping[str, float], rows: Sequence[Row]
 ) -> dict[str, float]:
     """The scores of plates that were found for a plate, as their least sure reads have them.
 
-    Those without a posterior keep what they have; only the likeliest are looked at.
+    `rows`: of queries/least_sure. Those without a posterior keep what they have.
     """
-    others = sorted((p for p in found if p != plate), key=lambda p: (-found[p], p))[:_MOST_RESCORED]
-    if not others:
-        return dict(found)
-    rows = client.rows(
-        "queries/least_sure", plates=others, log=log.log_id, pin=pin, most=_READS_EACH
-    )
     positions = sorted(position for _, own in rows for position in own)
     scores: dict[str, float] = {}
     for event in log.select_positions(positions) if positions else ():

@@ -83,6 +83,14 @@ def timelines_of(client: Client, plates: Sequence[str]) -> dict[str, Timeline]:
     return timelines_in(client.rows("queries/timelines_of", plates=plates))
 
 
+def timelines_since(client: Client, plates: Sequence[str], since: int) -> dict[str, Timeline]:
+    """As `timelines_of`, of the reads captured since the day (UTC) of an instant, microseconds.
+
+    What was before bounds nothing, and a passage that goes on from before begins with that day.
+    """
+    return timelines_in(client.rows("queries/timelines_since", plates=plates, since=since))
+
+
 def timelines_in(rows: Sequence[Row]) -> dict[str, Timeline]:
     """What ClickHouse has of some plates, a row each."""
     return {plate: timeline_in(passages, visits) for plate, passages, visits in rows}

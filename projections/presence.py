@@ -23,7 +23,7 @@ from projections.clickhouse import Client
 from projections.folding import SURE, Read
 from projections.last_passages import Last, LastPassages, then
 from projections.misreads import note_misreads
-from projections.movements import timelines_in, timelines_of, visit
+from projections.movements import timelines_in, timelines_since, visit
 from projections.requests import EARLIEST, LATEST, duration_of, instant_of, limit_of
 from projections.visits import Stay, Timeline
 from proto.ring.v1.investigation_pb2 import (
@@ -42,7 +42,8 @@ _GAP = 60_000_000
 _MOST_UNSURE = 5_000
 # With more at an end of the times asked for, those whose entry goes on across it are found first.
 _MANY_AT_THE_EDGE = 50
-_LONGEST = 100 * 366 * 86_400 * 1_000_000
+_DAY = 86_400 * 1_000_000
+_LONGEST = 100 * 366 * _DAY
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def present_at(
             last=LATEST,
             below=SURE,
         ) as asked:
-            stays = _stays_at(timelines_of(client, looked_at), moment)
+            # A day more: an entry that goes on from before then is none of the times asked for.
+            since = max(moment.earliest - _DAY, EARLIEST)
+            stays = _stays_at(timelines_since(client, looked_at, since), moment)
         unsure_reads = [Read(*row) for row in asked.result()]
         total = inside.sure + len(stays.keys() & set(inside.unsure))
         found = sorted((stay.begins or 0, plate) for plate, stay in stays.items())

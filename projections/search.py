@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from projections.clickhouse import Client, Row
-from projections.likeness import Likeness, from_posteriors, likeness_of
+from projections.likeness import Likeness, from_posteriors, least_sure_of, likeness_of
 from projections.paging import Turn, digest
 from projections.requests import EARLIEST, LATEST, Filter, Span, filter_of, span_of
 from proto.ring.v1.investigation_pb2 import (
@@ -46,6 +46,11 @@ class Page:
     asked: Filter
     size: int
     turn: Turn
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether every read counts."""
+        return self.span == _EVERYTHING and self.asked == Filter()
 
     @property
     def after(self) -> str:
@@ -135,11 +140,25 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
             "candidates": list(scores),
             "rows": len(scores),
         }
-        rows = list(_rows(client, page, asked))
-        scores = {row[0]: scores[row[0]] for row in rows}
         plate = next(iter(page.likeness.likely))
-        if not page.likeness.is_pattern and log.log_id in pins:
-            scores = from_posteriors(client, log, plate, scores, pins[log.log_id])
+        pin = None if page.likeness.is_pattern else pins.get(log.log_id)
+        if page.is_unfiltered and pin is not None:
+            plates = _found(client, asked)
+            found = {p: scores[p] for p in plates}
+            # Both read the same plates, and neither waits for the other.
+            with client.meanwhile(
+                "queries/least_sure", **least_sure_of(plate, found, log.log_id, pin)
+            ) as least_sure:
+                rows = list(_summed(client, plates, asked))
+            scores = from_posteriors(log, plate, found, least_sure.result())
+        else:
+            rows = list(_rows(client, page, asked))
+            scores = {row[0]: scores[row[0]] for row in rows}
+            if pin is not None:
+                own = client.rows(
+                    "queries/least_sure", **least_sure_of(plate, scores, log.log_id, pin)
+                )
+                scores = from_posteriors(log, plate, scores, own)
         # The one asked for first, also where another's reads were as near to it.
         rows.sort(key=lambda row: (-scores[row[0]], row[0] != plate, row[0]))
         # The plates of pages before come first again: what is read is what was asked at first.
@@ -166,12 +185,8 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
 
 
 def _rows(client: Client, page: Page, asked: dict[str, Any]) -> Sequence[Row]:
-    if page.span == _EVERYTHING and page.asked == Filter():
-        plates = [row[0] for row in client.rows("queries/found_plates", **asked)]
-        if not plates:
-            return []
-        pins = {name: asked[name] for name in ("logs", "pins")}
-        return client.rows("queries/search", plates=plates, **pins)
+    if page.is_unfiltered:
+        return _summed(client, _found(client, asked), asked)
     return client.rows(
         "queries/search_filtered",
         **asked,
@@ -180,3 +195,13 @@ def _rows(client: Client, page: Page, asked: dict[str, Any]) -> Sequence[Row]:
         start=page.span.start,
         end=page.span.end,
     )
+
+
+def _found(client: Client, asked: dict[str, Any]) -> list[str]:
+    return [plate for (plate,) in client.rows("queries/found_plates", **asked)]
+
+
+def _summed(client: Client, plates: Sequence[str], asked: dict[str, Any]) -> Sequence[Row]:
+    if not plates:
+        return []
+    return client.rows("queries/search", plates=plates, logs=asked["logs"], pins=asked["pins"])

@@ -54,6 +54,8 @@ def client(front: Front, cluster: Served) -> Iterator[Client]:
     clickhouse = ClickHouse.at(front.dsn("spread"), CLUSTER)
     client = clickhouse.open()
     client.use(Databases(clickhouse, client).live())
+    request = pb.SearchPlatesRequest(purpose=PURPOSE, pattern="NONE", at_least=cluster.at_head())
+    cluster.investigation.SearchPlates(request)
     yield client
     client.close()
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from projections.clickhouse import ClickHouse, Client
 from projections.flows import flows_in, traffic_of
 from projections.follower import Projection
-from projections.movements import timeline_of, timelines_of
+from projections.movements import timeline_of, timelines_of, timelines_since
 from projections.requests import EARLIEST, LATEST, Span
 from projections.schema import Databases
 from projections.search import page_of, search
@@ -282,6 +282,21 @@ def test_real_movements_backwards_and_in_pieces_give_the_answers_counted_elsewhe
     by_plate = timelines_of(filled.client, sorted({r["plate"] for r in records}))
     passages = [p for own in by_plate.values() for p in own.passages]
     visits = [(plate, v) for plate, own in by_plate.items() for v in own.stays]
+    # No passage here goes on over midnight: since a day they are those that begin from then on.
+    middle = sorted(p.at for p in passages)[len(passages) // 2]
+    midnight = middle - middle % (24 * 3600 * SECOND)
+    later = {
+        plate: [p for p in own.passages if p.at >= midnight] for plate, own in by_plate.items()
+    }
+    for since, expected in (
+        (0, {plate: list(own.passages) for plate, own in by_plate.items()}),
+        (middle, {plate: own for plate, own in later.items() if own}),
+    ):
+        recent = timelines_since(filled.client, sorted(by_plate), since)
+        found = {
+            plate: [replace(p, anomalies=[]) for p in own.passages] for plate, own in recent.items()
+        }
+        assert found == expected
     filled.client.close()
 
     assert len(passages) == answers["passages"]
