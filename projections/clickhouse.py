@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
@@ -28,6 +28,7 @@ from ring.errors import InvalidRequest, Unavailable
 __all__ = ["ClickHouse", "ClickHouseError", "Client", "Readers"]
 
 Row = Sequence[Any]
+_T = TypeVar("_T")
 
 # JIT compilation and query logs cost more than they bring in questions of a few milliseconds.
 _SETTINGS = {"log_queries": 0, "compile_expressions": 0, "compile_aggregate_expressions": 0}
@@ -192,7 +193,7 @@ class Client:
         self._connect = connect
         self._raw = connect()
         # For what is asked at the same time; made when it is first needed.
-        self._second: Any = None
+        self._second: Client | None = None
         self.cluster = cluster
         self.use(database)
 
@@ -207,21 +208,18 @@ class Client:
 
     def rows(self, name: str, **parameters: Any) -> Sequence[Row]:
         """The result of a query, e.g. "queries/flows"."""
-        return self._rows(self._raw, name, parameters)
-
-    def _rows(self, raw: Any, name: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
-        return list(self._ask(raw, name, parameters).result_rows)
+        return list(self._ask(name, parameters).result_rows)
 
     @contextmanager
-    def meanwhile(self, name: str, **parameters: Any) -> Iterator[Future[Sequence[Row]]]:
-        """A query that is asked while others are: its result is there when the block ends.
+    def meanwhile(self, work: Callable[["Client"], _T]) -> Iterator[Future[_T]]:
+        """Work on another client, while this one is asked: done when the block ends.
 
         Most of a small query's time is its planning, which takes one core: two take as long as one.
         """
         if self._second is None:
-            self._second = self._connect()
-        self._second.database = self._raw.database
-        asked = _seconds.submit(self._rows, self._second, name, parameters)
+            self._second = Client(self._connect, cluster=self.cluster)
+        self._second.use(self.database)
+        asked = _seconds.submit(work, self._second)
         try:
             yield asked
         finally:
@@ -229,16 +227,16 @@ class Client:
 
     def named_rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """As `rows`, each with its columns' names."""
-        return list(self._ask(self._raw, name, parameters).named_results())
+        return list(self._ask(name, parameters).named_results())
 
     def arrow(self, name: str, **parameters: Any) -> Any:
         """The result of a query, as a pyarrow.Table."""
         text, fitting = in_pieces(statement(name, self.cluster), parameters)
         return self._raw.query_arrow(text, parameters=fitting or None)
 
-    def _ask(self, raw: Any, name: str, parameters: Mapping[str, Any]) -> Any:
+    def _ask(self, name: str, parameters: Mapping[str, Any]) -> Any:
         text, fitting = in_pieces(statement(name, self.cluster), parameters)
-        return raw.query(text, parameters=fitting or None)
+        return self._raw.query(text, parameters=fitting or None)
 
     def run(self, name: str, **parameters: Any) -> None:
         """Executes the statements of a file, which have no result."""

@@ -63,8 +63,6 @@ _Item = TypeVar("_Item")
 _Pair = Row
 # The two passages of one.
 _Passages = tuple[PassageOf, PassageOf]
-# Plate, checkpoint, time.
-_Misread = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -223,17 +221,17 @@ def _pairs(
     found = client.rows("queries/clones", plates=[], misreads=[], rows=rows, **question)
     all_ = len(found) < rows
     wrong: set[str] = set()
-    misreads: set[_Misread] = set()
+    misreads: set[Read] = set()
     for plates in _stretches(sorted({pair[0] for pair in found}), _AT_ONCE):
         misreads |= _misreads(client, log, plates, since, hunt)
         clocks = client.rows(
             "queries/wrong_clocks", plates=plates, start=since, end=hunt.span.end, ahead=CLOCK_AHEAD
         )
         wrong.update(plate for (plate,) in clocks)
-    wrong.update(plate for plate, _, _ in misreads)
+    wrong.update(read.plate for read in misreads)
     pairs = [pair for pair in found if pair[0] not in wrong]
     for plates in _stretches(sorted(wrong), _AT_ONCE):
-        own = sorted(m for m in misreads if m[0] in plates)
+        own = sorted((r.log, r.position) for r in misreads if r.plate in plates)
         pairs += client.rows("queries/clones", plates=plates, misreads=own, rows=_EVERY, **question)
     pairs.sort(key=_rank)
     if not all_:
@@ -244,11 +242,11 @@ def _pairs(
 
 def _misreads(
     client: Client, log: EventLog, plates: Sequence[str], since: int, hunt: Hunt
-) -> set[_Misread]:
+) -> set[Read]:
     """The reads of some plates that are sure enough to count, and fold nevertheless."""
     reads = reads_of(client, plates, since, hunt.span.end, below=SURE)
     counted = [read for read in reads if read.confidence >= hunt.asked.min_confidence]
-    return {(r.plate, r.checkpoint, r.at) for r in folds_of(client, log, counted)}
+    return set(folds_of(client, log, counted))
 
 
 def _note_confidence(client: Client, suspects: Sequence[CloneSuspect]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from projections.clickhouse import Client, Row
+from projections.clickhouse import Client
 from projections.flows import QUARTER
 from projections.folding import SURE, WITHIN, Read, one_apart
 from projections.misreads import folds_of, note_misreads, one_apart_of_each_other, reads_of
@@ -97,11 +97,10 @@ class _Met:
     plates: Mapping[str, Sequence[int]]
     traffic: Mapping[int, int]
 
-    @classmethod
-    def of(cls, rows: Sequence[Row]) -> "_Met":
-        """The one row of queries/companions."""
-        ((plates, (numbers, counts)),) = rows
-        return cls(dict(plates), dict(zip(numbers, counts, strict=True)))
+
+def _met(client: Client, **question: Any) -> _Met:
+    ((plates, (numbers, counts)),) = client.rows("queries/companions", **question)
+    return _Met(dict(plates), dict(zip(numbers, counts, strict=True)))
 
 
 def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanionsResponse:
@@ -121,16 +120,16 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
     if len(passages) < travel.least:
         return FindCompanionsResponse()
     question = _question(travel, passages)
-    with client.meanwhile("queries/companions", misreads=[], **question) as asked:
+    with client.meanwhile(lambda c: _met(c, misreads=[], **question)) as asked:
         note_misreads(client, log, {travel.plate: passages})
-    met = _Met.of(asked.result())
+    met = asked.result()
     # Where another vehicle was misread as the target, the target was not.
     there = {n for n, p in enumerate(passages) if p.counts}
     if len(there) < travel.least:
         return FindCompanionsResponse()
     counted = [passages[n] for n in sorted(there)]
     if misreads := _misreads(client, log, travel.plate, counted, met.plates):
-        met = _Met.of(client.rows("queries/companions", misreads=sorted(misreads), **question))
+        met = _met(client, misreads=sorted(misreads), **question)
     traffic = {n: plates for n, plates in met.traffic.items() if n in there}
     found = list(met.plates.items())
     if len(there) < len(passages):
@@ -168,8 +167,8 @@ def _question(travel: Travel, passages: Sequence[PassageOf]) -> dict[str, Any]:
 
 def _misreads(
     client: Client, log: EventLog, plate: str, passages: Sequence[PassageOf], met: Collection[str]
-) -> set[tuple[str, str, int]]:
-    """(plate, checkpoint, time) of the reads of plates met that are the target's own, misread."""
+) -> set[tuple[str, int]]:
+    """(log, position) of the reads of plates met that are the target's own, misread."""
     # Who is one apart begins like it or ends like it: most are told by that, ten times as fast.
     half = len(plate) // 2
     begin, end = plate[:half], plate[half:]
@@ -180,7 +179,7 @@ def _misreads(
     first, last = min(p.at for p in passages), max(p.until for p in passages)
     reads = reads_of(client, like, first - WITHIN, last + WITHIN, below=SURE)
     folded = folds_of(client, log, list(reads))
-    return {(r.plate, r.checkpoint, r.at) for r, into in folded.items() if into.plate == plate}
+    return {(r.log, r.position) for r, into in folded.items() if into.plate == plate}
 
 
 def _ranked(

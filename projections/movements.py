@@ -34,15 +34,15 @@ def timeline_of(
 
     Both in order of time.
     """
-    with client.meanwhile("queries/timelines_of", plates=[plate]) as asked:
+    with client.meanwhile(lambda c: (timelines_of(c, [plate]), places(c))) as asked:
         found = client.rows("queries/timeline_reads", plate=plate)
         distinct = {(log_id, position): row for row in found for log_id, position in [row[5:7]]}
         # By lane before position: which of two at one instant is first is not for arrival to say.
         rows = sorted(distinct.values(), key=lambda row: (row[3], row[1], *row[5:7]))
         reads = [Read(plate, *row[:7]) for row in rows]
         folded = folds_beside(client, log, reads)
-        known = places(client)
-    timeline = timelines_in(asked.result()).get(plate, NOTHING)
+    timelines, known = asked.result()
+    timeline = timelines.get(plate, NOTHING)
     members = _members(timeline.passages, reads)
     misread = {
         timeline.passages[n].key

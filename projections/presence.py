@@ -14,6 +14,7 @@ for the vehicle whose plate was read.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from projections.clickhouse import Client
 from projections.folding import SURE, Read
 from projections.last_passages import Last, LastPassages, then
-from projections.misreads import note_misreads
+from projections.misreads import note_misreads, reads_of
 from projections.movements import timelines_in, timelines_since, visit
 from projections.requests import EARLIEST, LATEST, duration_of, instant_of, limit_of
 from projections.visits import Stay, Timeline
@@ -76,17 +77,14 @@ def present_at(
     while True:
         first = inside.first(rows)
         looked_at = [*first, *inside.unsure]
-        with client.meanwhile(
-            "queries/reads_of",
-            plates=looked_at,
-            start=moment.earliest,
-            last=LATEST,
-            below=SURE,
-        ) as asked:
+        unsure_of = partial(
+            reads_of, plates=looked_at, first=moment.earliest, last=LATEST, below=SURE
+        )
+        with client.meanwhile(unsure_of) as asked:
             # A day more: an entry that goes on from before then is none of the times asked for.
             since = max(moment.earliest - _DAY, EARLIEST)
             stays = _stays_at(timelines_since(client, looked_at, since), moment)
-        unsure_reads = [Read(*row) for row in asked.result()]
+        unsure_reads = asked.result()
         total = inside.sure + len(stays.keys() & set(inside.unsure))
         found = sorted((stay.begins or 0, plate) for plate, stay in stays.items())
         listed: dict[str, Stay] = {}

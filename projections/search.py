@@ -146,18 +146,16 @@ def search(client: Client, log: EventLog, page: Page) -> SearchPlatesResponse:
             plates = _found(client, asked)
             found = {p: scores[p] for p in plates}
             # Both read the same plates, and neither waits for the other.
-            with client.meanwhile(
-                "queries/least_sure", **least_sure_of(plate, found, log.log_id, pin)
-            ) as least_sure:
+            question = least_sure_of(plate, found, log.log_id, pin)
+            with client.meanwhile(lambda c: c.rows("queries/least_sure", **question)) as least_sure:
                 rows = list(_summed(client, plates, asked))
             scores = from_posteriors(log, plate, found, least_sure.result())
         else:
             rows = list(_rows(client, page, asked))
             scores = {row[0]: scores[row[0]] for row in rows}
             if pin is not None:
-                own = client.rows(
-                    "queries/least_sure", **least_sure_of(plate, scores, log.log_id, pin)
-                )
+                question = least_sure_of(plate, scores, log.log_id, pin)
+                own = client.rows("queries/least_sure", **question)
                 scores = from_posteriors(log, plate, scores, own)
         # The one asked for first, also where another's reads were as near to it.
         rows.sort(key=lambda row: (-scores[row[0]], row[0] != plate, row[0]))

@@ -78,6 +78,21 @@ def test_the_targets_own_misreads_are_no_companions(filled: Filled) -> None:
     }
 
 
+def test_a_misread_takes_no_other_read_of_its_instant_with_it(filled: Filled) -> None:
+    at = T0 - 430 * DAY
+    filled.world.see(
+        Seen("TARGET5", at, "A", confidence=0.85),
+        Seen("TARGET6", at, "A", confidence=0.5),
+        # At the same instant, in a lane where it was nobody's misread.
+        Seen("TARGET6", at, "A", confidence=0.5, lane="2"),
+    )
+    filled.apply()
+    request = pb.FindCompanionsRequest(
+        plate="TARGET5", range=range_of(at, at + DAY), min_encounters=1
+    )
+    assert [c.plate for c in companions(filled, request)] == ["TARGET6"]
+
+
 def test_a_misread_at_either_end_of_the_plate_is_no_companion(filled: Filled) -> None:
     begin = T0 - 800 * DAY
     wrong = ("8B123CE", "AB123CF", "B123CE", "AB123C", "AB1Z3CE", "AB12I3CE")

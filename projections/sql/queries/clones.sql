@@ -1,13 +1,14 @@
 -- Reads of one plate, one after the other, that no vehicle could make, and entry after entry. codes:
--- the checkpoints; latitudes and longitudes: of those whose place is known, which come first. Two reads are looked at where they
--- are less than {farthest} microseconds apart, in which the top speed leads from any checkpoint to
--- any other. Reads are taken from {since} on, so much before {start}, because the second read of a
--- pair lies in the range, the first maybe before; of a hint both do. A read's time, its checkpoint
--- and its direction are packed into one number, because numbers sort quickly: 47, 15 and 2 bits.
+-- the checkpoints; latitudes and longitudes: of those whose place is known, which come first. Two
+-- reads are looked at where they are less than {farthest} microseconds apart, in which the top speed
+-- leads from any checkpoint to any other. Reads are taken from {since} on, so much before {start},
+-- because the second read of a pair lies in the range, the first maybe before; of a hint both do. A
+-- read's time, its checkpoint and its direction are packed into one number, because numbers sort
+-- quickly: 47, 15 and 2 bits.
 --
--- plates: those alone, without their reads whose clock was wrong and without misreads (plate,
--- checkpoint, time); none: every plate, with all reads, because the table in checkpoint order does
--- not know when they were received.
+-- plates: those alone, without their reads whose clock was wrong and without misreads (log,
+-- position); none: every plate, with all reads, because the table in checkpoint order does not know
+-- when they were received.
 --
 -- Rows: plate, the two times, the two checkpoints' numbers, the two directions, metres, km/h, whether
 -- no vehicle could make it.
@@ -81,8 +82,7 @@ FROM
                     AND captured_at < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
                     AND checkpoint IN {codes:Array(String)}
                     AND confidence >= {min_confidence:Float32}
-                    AND (plate, checkpoint, toUnixTimestamp64Micro(captured_at))
-                        NOT IN {misreads:Array(Tuple(String, String, Int64))}
+                    AND (log, position) NOT IN {misreads:Array(Tuple(String, UInt64))}
                     AND NOT (time_suspect OR captured_at > received_at + toIntervalMicrosecond({ahead:Int64}))
             )
         )
