@@ -12,16 +12,17 @@ The score of meetings at n of the target's m passages is -log10 of the product o
 log10 of m over n, in how many ways n of m could have been met; at least 0.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, expm1, log10
+from itertools import pairwise
+from math import comb, expm1, inf, log10
 from typing import Any
 
 import numpy as np
 
 from projections.clickhouse import Client
 from projections.flows import QUARTER
-from projections.folding import SURE, WITHIN, Read, one_apart
+from projections.folding import SURE, Read, one_apart
 from projections.misreads import folds_of, note_misreads, one_apart_of_each_other, reads_of
 from projections.movements import passages_of
 from projections.requests import (
@@ -120,16 +121,14 @@ def companions_of(client: Client, log: EventLog, travel: Travel) -> FindCompanio
     if len(passages) < travel.least:
         return FindCompanionsResponse()
     question = _question(travel, passages)
-    with client.meanwhile(lambda c: _met(c, misreads=[], **question)) as asked:
+    with client.meanwhile(lambda c: _met(c, **question)) as asked:
         note_misreads(client, log, {travel.plate: passages})
     met = asked.result()
     # Where another vehicle was misread as the target, the target was not.
     there = {n for n, p in enumerate(passages) if p.counts}
     if len(there) < travel.least:
         return FindCompanionsResponse()
-    counted = [passages[n] for n in sorted(there)]
-    if misreads := _misreads(client, log, travel.plate, counted, met.plates):
-        met = _met(client, misreads=sorted(misreads), **question)
+    met = _without_misreads(client, log, travel, passages, met)
     traffic = {n: plates for n, plates in met.traffic.items() if n in there}
     found = list(met.plates.items())
     if len(there) < len(passages):
@@ -165,21 +164,66 @@ def _question(travel: Travel, passages: Sequence[PassageOf]) -> dict[str, Any]:
     }
 
 
-def _misreads(
-    client: Client, log: EventLog, plate: str, passages: Sequence[PassageOf], met: Collection[str]
-) -> set[tuple[str, int]]:
-    """(log, position) of the reads of plates met that are the target's own, misread."""
+def _without_misreads(
+    client: Client, log: EventLog, travel: Travel, passages: Sequence[PassageOf], met: _Met
+) -> _Met:
+    """What is left where the target's own misreads are not met.
+
+    Of the few plates they are of all reads are looked at, rather than asking once more about
+    everybody.
+    """
     # Who is one apart begins like it or ends like it: most are told by that, ten times as fast.
-    half = len(plate) // 2
-    begin, end = plate[:half], plate[half:]
-    alike = (other for other in met if other.startswith(begin) or other.endswith(end))
-    like = [other for other in alike if one_apart(plate, other)]
+    half = len(travel.plate) // 2
+    begin, end = travel.plate[:half], travel.plate[half:]
+    alike = (other for other in met.plates if other.startswith(begin) or other.endswith(end))
+    like = [other for other in alike if one_apart(travel.plate, other)]
     if not like:
-        return set()
-    first, last = min(p.at for p in passages), max(p.until for p in passages)
-    reads = reads_of(client, like, first - WITHIN, last + WITHIN, below=SURE)
-    folded = folds_of(client, log, list(reads))
-    return {(r.log, r.position) for r, into in folded.items() if into.plate == plate}
+        return met
+    around = travel.within + _GAP
+    first, last = min(p.at for p in passages) - around, max(p.at for p in passages) + around
+    reads = reads_of(client, like, first, last)
+    folded = folds_of(client, log, [r for r in reads if r.confidence < SURE])
+    misread = {r for r, into in folded.items() if into.plate == travel.plate}
+    plates, traffic = dict(met.plates), dict(met.traffic)
+    for plate in {r.plate for r in misread}:
+        left = [r for r in reads - misread if r.plate == plate]
+        now = _meetings(travel, passages, left)
+        for number in plates.pop(plate):
+            traffic[number] -= 1
+        for number in now:
+            traffic[number] = traffic.get(number, 0) + 1
+        if len(now) >= travel.least:
+            plates[plate] = now
+    return _Met(plates, {number: count for number, count in traffic.items() if count})
+
+
+def _meetings(
+    travel: Travel, passages: Sequence[PassageOf], reads: Iterable[Read]
+) -> Sequence[int]:
+    """The target's passages, by their numbers, near which a passage of these reads begins.
+
+    As queries/companions has it, for one plate.
+    """
+    ways: dict[tuple[str, int], list[int]] = {}
+    for read in reads:
+        if read.confidence >= travel.asked.min_confidence:
+            ways.setdefault((read.checkpoint, read.direction), []).append(read.at)
+    begins = {
+        (checkpoint, direction, at)
+        for (checkpoint, direction), times in ways.items()
+        for before, at in pairwise([-inf, *sorted(times)])
+        if at > before + _GAP
+    }
+    return [
+        number
+        for number, p in enumerate(passages)
+        if any(
+            checkpoint == p.checkpoint
+            and abs(at - p.at) <= travel.within
+            and (not travel.same_direction or direction == p.direction)
+            for checkpoint, direction, at in begins
+        )
+    ]
 
 
 def _ranked(

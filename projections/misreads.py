@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from projections.clickhouse import Client
-from projections.folding import SURE, Read, beside, folds, one_apart
+from projections.folding import SURE, WITHIN, Read, beside, folds, one_apart
 from projections.visits import PassageOf
 from proto.ring.v1.events_pb2 import StoredRead
 from ring.store import EventLog, unseal
@@ -16,6 +16,8 @@ from ring.values import read_id
 
 # A slot of unsure_by_checkpoint.
 _SLOT = 10_000_000
+# A passage that takes longer is a long one: 5 minutes.
+_MOST_SLOTS = 31
 # Above every confidence.
 _ANY = 2.0
 
@@ -31,33 +33,62 @@ def folds_beside(client: Client, log: EventLog, reads: Sequence[Read]) -> dict[R
 
 
 def note_misreads(
-    client: Client,
-    log: EventLog,
-    passages: Mapping[str, Sequence[PassageOf]],
-    among: Collection[Read] | None = None,
+    client: Client, log: EventLog, passages: Mapping[str, Sequence[PassageOf]]
 ) -> set[str]:
-    """Sets `counts` of some passages, by plate, that are misreads. The plates with any.
-
-    `among`: all reads under SURE of these passages, and maybe others, where they are known.
-    """
+    """Sets `counts` of some passages, by plate, that are misreads. The plates with any."""
     all_ = [p for own in passages.values() for p in own]
     if not all_:
         return set()
-    if among is None:
-        first, last = min(p.at for p in all_), max(p.until for p in all_)
-        among = reads_of(client, list(passages), first, last, below=SURE)
+    first, last = min(p.at for p in all_), max(p.until for p in all_)
+    doubtful = _doubtful(passages, reads_of(client, list(passages), first, last, below=SURE))
+    folded = folds_of(client, log, [r for *_, reads in doubtful for r in reads])
+    return _noted(doubtful, folded)
+
+
+def note_misreads_of_many(
+    client: Client, log: EventLog, passages: Mapping[str, Sequence[PassageOf]]
+) -> set[str]:
+    """As `note_misreads`, for a few passages each of many plates.
+
+    One question gives their reads and those beside them; long passages are looked at by plate.
+    """
+    short = {plate: [p for p in own if not _is_long(p)] for plate, own in passages.items()}
+    long = {plate: left for plate, own in passages.items() if (left := [*filter(_is_long, own)])}
+    keys = {(p.checkpoint, slot) for own in short.values() for p in own for slot in _slots(p)}
+    near = {Read(*row) for row in client.rows("queries/unsure_beside", keys=sorted(keys))}
+    doubtful = _doubtful(short, near)
+    folded = _folds(log, near) if doubtful else {}
+    return _noted(doubtful, folded) | note_misreads(client, log, long)
+
+
+def _slots(passage: PassageOf) -> range:
+    """Of unsure_by_checkpoint: what bears on the folds of its reads."""
+    return range((passage.at - 2 * WITHIN) // _SLOT, (passage.until + 2 * WITHIN) // _SLOT + 1)
+
+
+def _is_long(passage: PassageOf) -> bool:
+    return len(_slots(passage)) > _MOST_SLOTS
+
+
+_Doubtful = list[tuple[str, PassageOf, list[Read]]]
+
+
+def _doubtful(passages: Mapping[str, Sequence[PassageOf]], among: Iterable[Read]) -> _Doubtful:
+    """Passages none of whose reads is sure, with these reads; one that is sure is no misread."""
     unsure: dict[str, list[Read]] = {}
     for read in set(among):
-        unsure.setdefault(read.plate, []).append(read)
-    doubtful = [
+        if read.plate in passages:
+            unsure.setdefault(read.plate, []).append(read)
+    return [
         (plate, passage, reads)
         for plate, own in passages.items()
         for passage in own
         for reads in [[r for r in unsure.get(plate, ()) if _belongs(r, passage)]]
-        # One read that is sure is no misread.
         if len(reads) == passage.reads
     ]
-    folded = folds_of(client, log, [r for *_, reads in doubtful for r in reads])
+
+
+def _noted(doubtful: _Doubtful, folded: Mapping[Read, Read]) -> set[str]:
     misread = set()
     for plate, passage, reads in doubtful:
         if all(r in folded for r in reads):

@@ -12,18 +12,16 @@ read, and a last passage that is another vehicle's, misread as an exit or as a l
 for the vehicle whose plate was read.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from projections.clickhouse import Client
-from projections.folding import SURE, Read
 from projections.last_passages import Last, LastPassages, then
-from projections.misreads import note_misreads, reads_of
+from projections.misreads import note_misreads_of_many
 from projections.movements import timelines_in, timelines_since, visit
 from projections.requests import EARLIEST, LATEST, duration_of, instant_of, limit_of
 from projections.visits import Stay, Timeline
@@ -77,20 +75,15 @@ def present_at(
     while True:
         first = inside.first(rows)
         looked_at = [*first, *inside.unsure]
-        unsure_of = partial(
-            reads_of, plates=looked_at, first=moment.earliest, last=LATEST, below=SURE
-        )
-        with client.meanwhile(unsure_of) as asked:
-            # A day more: an entry that goes on from before then is none of the times asked for.
-            since = max(moment.earliest - _DAY, EARLIEST)
-            stays = _stays_at(timelines_since(client, looked_at, since), moment)
-        unsure_reads = asked.result()
+        # A day more: an entry that goes on from before then is none of the times asked for.
+        since = max(moment.earliest - _DAY, EARLIEST)
+        stays = _stays_at(timelines_since(client, looked_at, since), moment)
         total = inside.sure + len(stays.keys() & set(inside.unsure))
         found = sorted((stay.begins or 0, plate) for plate, stay in stays.items())
         listed: dict[str, Stay] = {}
         for begin in range(0, len(found), some):
             next_ = {plate: stays[plate] for _, plate in found[begin : begin + some]}
-            left = _without_misreads(client, log, next_, unsure_reads, moment)
+            left = _without_misreads(client, log, next_, moment)
             listed |= left
             total -= len(next_) - len(left)
             if len(listed) >= moment.limit:
@@ -187,19 +180,15 @@ def _without_misreads(
     client: Client,
     log: EventLog,
     stays: Mapping[str, Stay],
-    unsure: Collection[Read],
     moment: Moment,
 ) -> dict[str, Stay]:
-    """The visits, as they are without the passages that are misreads, where there is one.
-
-    `unsure`: these plates' reads under SURE, within the times asked for.
-    """
+    """The visits, as they are without the passages that are misreads, where there is one."""
     left = dict(stays)
     away: set[int] = set()
     asked: Mapping[str, Stay] = stays
     while asked:
         ends = {plate: [p for p in (s.entry, s.exit, s.after) if p] for plate, s in asked.items()}
-        misread = note_misreads(client, log, ends, unsure)
+        misread = note_misreads_of_many(client, log, ends)
         if not misread:
             break
         away |= {p.key for plate in misread for p in ends[plate] if not p.counts}

@@ -172,6 +172,25 @@ def test_a_misread_is_not_inside(filled: Filled, kept: LastPassages) -> None:
         assert len(expected) <= total <= len(expected) + 7
 
 
+def test_a_passage_of_minutes_may_be_a_misread(filled: Filled, kept: LastPassages) -> None:
+    at = T0 - 510 * DAY
+    queue = [at + n * 50 * SECOND for n in range(12)]
+    filled.world.see(
+        # In a queue for ten minutes, and read twice each time.
+        *(Seen("PR623AC", t, "A", confidence=0.75) for t in queue),
+        *(Seen("PR623AD", t, "A", confidence=0.5) for t in queue),
+        # Once surely: it was there.
+        *(Seen("PR623XY", t, "B", confidence=0.75) for t in queue),
+        *(Seen("PR623XZ", t, "B", confidence=0.95 if t == at else 0.5) for t in queue),
+    )
+    apply(filled, kept)
+    request = pb.ListPresentRequest(at=from_micros(at + HOUR))
+    answer = present_at(
+        filled.client, filled.world.log, kept, moment_of(request, Timestamp(), MAX_VISIT)
+    )
+    assert [v.plate for v in answer.vehicles] == ["PR623AC", "PR623XY", "PR623XZ"]
+
+
 def test_a_later_misread_hides_no_exit_of_a_visit(filled: Filled, kept: LastPassages) -> None:
     at = T0 - 500 * DAY
     filled.world.see(

@@ -1,8 +1,8 @@
 -- Whose passages begin near the target's. The target's passages come as arrays: windows, one
 -- element a passage and stretch of time that it reaches into, each of {width} microseconds; keys,
 -- the stretches to be read. A read begins a passage where the same plate was not read at that
--- checkpoint and direction in the 60 s before. misreads: reads that count for nothing, by log
--- and position. What is not asked for is not looked at: an empty list, a confidence of 0.
+-- checkpoint and direction in the 60 s before. What is not asked for is not looked at: a confidence
+-- of 0.
 --
 -- One row: the plates that were met at {encounters} passages of the target or more, each with their
 -- numbers; and the numbers of passages at which somebody was met, beside how many plates were.
@@ -33,10 +33,6 @@ FROM
                 WHERE (checkpoint, intDiv(toUnixTimestamp64Micro(captured_at), {width:Int64}))
                         IN {keys:Array(Tuple(String, Int64))}
                     AND plate != {plate:String}
-                    AND (
-                        empty({misreads:Array(Tuple(String, UInt64))})
-                        OR (log, position) NOT IN {misreads:Array(Tuple(String, UInt64))}
-                    )
                     AND ({min_confidence:Float32} <= 0 OR confidence >= {min_confidence:Float32})
                     AND ({format:String} = '' OR match(plate, {format:String}))
                 GROUP BY plate, checkpoint, direction
