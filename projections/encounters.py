@@ -12,6 +12,7 @@ The score of meetings at n of the target's m passages is -log10 of the product o
 log10 of m over n, in how many ways n of m could have been met; at least 0.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -156,7 +157,7 @@ def _question(travel: Travel, passages: Sequence[PassageOf]) -> dict[str, Any]:
         "width": width,
         "within": travel.within,
         "keys": sorted(keys),
-        "windows": windows,
+        "windows": json.dumps(windows),
         "encounters": travel.least,
         "same_direction": travel.same_direction,
         "format": travel.asked.expression,

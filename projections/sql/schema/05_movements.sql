@@ -14,7 +14,7 @@ ENGINE = {replicated}AggregatingMergeTree
 PARTITION BY toYYYYMM(day)
 ORDER BY (plate, day)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 1024, min_compress_block_size = 16384,
-    min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1;
+    min_age_to_force_merge_seconds = 86400;
 
 {cluster_only}
 CREATE TABLE movements {on_cluster} AS movements_local

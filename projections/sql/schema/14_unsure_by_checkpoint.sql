@@ -16,7 +16,7 @@ ENGINE = {replicated}ReplacingMergeTree
 PARTITION BY toYYYYMM(captured_at)
 ORDER BY (checkpoint, slot, captured_at, plate, log, position)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 512, min_compress_block_size = 8192,
-    min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1;
+    min_age_to_force_merge_seconds = 86400;
 
 {cluster_only}
 CREATE TABLE unsure_by_checkpoint {on_cluster} AS unsure_by_checkpoint_local
