@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from projections.answering import City, Context, ask, caught_up, run, wait, work
 from projections.candidates import candidates, wanted_of
 from projections.clones import clone_suspects, hunt_of
-from projections.encounters import common_plates, companions_of, places_of, travel_of
+from projections.encounters import companions_of, travel_of
 from projections.flows import flows_in, traffic_of
 from projections.frequency import check_frequency, estimate
 from projections.movements import timeline_of
@@ -25,6 +25,7 @@ from projections.presence import moment_of, present_at
 from projections.read_side import ReadSide
 from projections.reconcile import reconcile
 from projections.requests import Span, check_purpose, span_of
+from projections.scenes import common_plates, places_of
 from projections.search import page_of, search
 from projections.sightings import stretch
 from proto.ring.v1 import investigation_pb2 as pb

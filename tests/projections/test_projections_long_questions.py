@@ -9,8 +9,9 @@ from clickhouse_connect.driver.binding import format_bind_value
 from projections import flows
 from projections.candidates import candidates, wanted_of
 from projections.clickhouse import ClickHouse, ClickHouseError, Readers
-from projections.encounters import common_plates, companions_of, places_of, travel_of
+from projections.encounters import companions_of, travel_of
 from projections.parameters import in_pieces
+from projections.scenes import common_plates, places_of
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import TimeRange
 from proto.ring.v1.operations_pb2 import FindCandidatesRequest

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from projections import presence
 from projections.clones import clone_suspects, hunt_of
-from projections.encounters import common_plates, companions_of, places_of, travel_of
+from projections.encounters import companions_of, travel_of
 from projections.last_passages import LastPassages
 from projections.presence import moment_of, present_at
+from projections.scenes import common_plates, places_of
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import TimeRange
 from ring.values import from_micros, micros

@@ -110,6 +110,16 @@ def test_migrations_killed_at_any_step_lead_from_the_first_schema_to_ours(
         assert migrations.version_of(client) == migrations.latest()
 
 
+def test_every_table_in_months_has_its_old_parts_made_one(
+    client: Client, databases: Databases
+) -> None:
+    made = definitions(client, databases.create_next())
+    texts = {table: str(text) for table, (text, *_) in made.items()}
+    in_months = {table for table, text in texts.items() if "PARTITION BY toYYYYMM" in text}
+    assert "sightings" in in_months
+    assert {t for t in in_months if "min_age_to_force_merge" not in texts[t]} == set()
+
+
 COMING = """
 ALTER TABLE incoming{_local} {on_cluster} ADD COLUMN IF NOT EXISTS colour String AFTER region;
 ALTER TABLE sightings{_local} {on_cluster} ADD COLUMN IF NOT EXISTS colour String AFTER region;

@@ -8,7 +8,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from projections.clones import clone_suspects, hunt_of
-from projections.encounters import common_plates, companions_of, places_of, travel_of
+from projections.encounters import companions_of, travel_of
+from projections.scenes import common_plates, places_of
 from proto.ring.v1 import investigation_pb2 as pb
 from proto.ring.v1.common_pb2 import TimeRange
 from ring.values import from_micros
